@@ -1,0 +1,41 @@
+# Everything runs in .venv, made from requirements.lock by uv when it is there, else by venv and pip.
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= auto
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: demo test test-full lint docs lock clean
+
+.venv/installed: requirements.lock pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --clear --python $(PYTHON) .venv && uv pip install --quiet --python $(BIN)/python -r requirements.lock && uv pip install --quiet --python $(BIN)/python --no-deps -e . ; \
+	else \
+	  $(PYTHON) -m venv --clear .venv && $(BIN)/python -m pip install --quiet -r requirements.lock && $(BIN)/python -m pip install --quiet --no-deps -e . ; \
+	fi
+	@touch $@
+
+demo: .venv/installed
+	$(BIN)/fairlot demo pseudomarket --out demo-result --force
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -n $(WORKERS) -m "not slow" --doctest-modules src tests
+
+test-full: lint
+	$(BIN)/pytest -n $(WORKERS) --doctest-modules src tests
+
+docs: .venv/installed
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+lock:
+	uv pip compile pyproject.toml --extra dev --extra docs --universal --python-version 3.11 \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
+
+clean:
+	rm -rf .venv demo-result docs/_build .pytest_cache .mypy_cache .ruff_cache

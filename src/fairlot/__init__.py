@@ -1,0 +1,1 @@
+"""Allocate indivisible things without money."""

@@ -1,0 +1,1 @@
+"""Frozen data and input checks; nothing here computes an outcome."""

@@ -1,0 +1,1 @@
+"""Equilibria of pseudo-markets and what must hold for them to exist."""

@@ -192,7 +192,7 @@ class _Part:
     upper: IntArray
     least: IntArray
     most: IntArray
-    infeasible: list[tuple[int, int]]
+    infeasible: list[tuple[int, int, int, int]]
 
 
 def _restrict(
@@ -222,7 +222,7 @@ def _restrict(
     children_own = np.zeros(shape, dtype=np.int64)
     kept = np.zeros(shape, dtype=bool)
     least, most = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    infeasible: list[tuple[int, int]] = []
+    infeasible: list[tuple[int, int, int, int]] = []
     for node in range(n_nodes):
         loose = own[:, node] - children_own[:, node]
         reach = children_most[:, node] + loose
@@ -234,7 +234,10 @@ def _restrict(
             least[:, node] = np.maximum(lower[:, node], floor)
             most[:, node] = np.minimum(upper[:, node], reach)
             wrong = np.flatnonzero(least[:, node] > most[:, node])
-            infeasible += [(int(agents[i]), int(group.node_set[node])) for i in wrong]
+            infeasible += [
+                (int(agents[i]), int(group.node_set[node]), int(least[i, node]), int(most[i, node]))
+                for i in wrong
+            ]
             binds_below, binds_above = lower[:, node] > floor, upper[:, node] < reach
             kept[:, node] = binds_below | binds_above
             lower[:, node] = np.where(binds_below, lower[:, node], 0)
@@ -301,5 +304,7 @@ def _assemble(
         who = row_of[rows[pairs]]
         home = np.where(part.kept[who, local], local, part.above[who, local])
         leaf[pairs] = np.where(home >= 0, index[who, np.maximum(home, 0)], -1)
-    infeasible = tuple(sorted({fault for part in parts for fault in part.infeasible}))
+    infeasible = tuple(
+        sorted((fault for part in parts for fault in part.infeasible), key=lambda fault: fault[0])
+    )
     return Families(start, parent, lower, upper, penalty, source, leaf, least, most, infeasible)

@@ -160,8 +160,9 @@ class Families:
         Node index of the smallest kept set that holds the acceptable pair; -1 if none does.
     least, most : IntArray, shape (n_nodes,)
         Fewest and most copies that all bounds at or below the node allow.
-    infeasible : tuple of (int, int)
-        (agent, bound set) wherever an agent's own bounds contradict each other.
+    infeasible : tuple of (int, int, int, int)
+        (agent, bound set, copies required, copies possible) wherever an agent's own bounds contradict
+        each other, inner sets first.
     """
 
     start: IntArray
@@ -173,7 +174,7 @@ class Families:
     leaf: IntArray
     least: IntArray
     most: IntArray
-    infeasible: tuple[tuple[int, int], ...]
+    infeasible: tuple[tuple[int, int, int, int], ...]
 
     @property
     def n_nodes(self) -> int:

@@ -101,13 +101,9 @@ def feasible_assignment(market: PseudoMarket) -> Infeasibility | None:
     """
     families = market.families
     if families.infeasible:
-        i, k = families.infeasible[0]
-        bound = market.bound_sets[k]
-        mine = slice(market.values.indptr[i], market.values.indptr[i + 1])
-        among = np.isin(market.pair_good[mine], bound.goods)
-        reach = int(market.per_agent[market.pair_good[mine]][among].sum())
-        label = f"{bound.label}, over what she accepts"
-        return Infeasibility((market.agents[i],), (label,), int(bound.lower[i]), reach)
+        i, k, required, possible = families.infeasible[0]
+        label = f"{market.bound_sets[k].label}, over what she accepts"
+        return Infeasibility((market.agents[i],), (label,), required, possible)
     needy = np.zeros(market.n_agents, dtype=bool)
     needy[families.agent[families.lower > 0]] = True
     if not needy.any():

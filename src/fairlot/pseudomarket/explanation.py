@@ -1,0 +1,281 @@
+r"""Why an agent got this: her lottery, what everything cost, and what her money was worth to her.
+
+At prices p an agent with :math:`\alpha_i` utility per unit of money weighs a copy of good j by what it
+leaves after its price, :math:`v_{ij} - \alpha_i p_j`. Her best bundles take the copies that leave most, as
+far as her quotas reach; the lottery mixes best bundles so that on average she spends her budget. A
+satiated agent has :math:`\alpha_i = 0`: her money sufficed for the best she can ask for.
+
+Everything here is computed from the market, the prices and the shares alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from fairlot.errors import InvalidProblemError, Issue
+from fairlot.model.hierarchy import FloatArray
+from fairlot.model.market import PseudoMarket, utilities
+from fairlot.model.shares import RandomAllocation
+from fairlot.verify.demand import best_affordable
+
+_CLOSE = 1e-7
+
+
+class Reason(StrEnum):
+    """Why an agent has no share, a part, or all of a good."""
+
+    CERTAIN = "certain"
+    PART = "by lottery"
+    DEAR = "too dear"
+    FULL = "quota full"
+    WORTHLESS = "no points"
+    CLOSED = "no seats"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One acceptable good of one agent.
+
+    Parameters
+    ----------
+    good : str
+        The good.
+    value : float
+        Her utility per copy.
+    price : float
+        Money per copy.
+    left : float
+        What the copy leaves after its price: value less price times α.
+    share : float
+        Expected copies.
+    reason : Reason
+        Why that much.
+    quota : str
+        The full quota, where that is the reason.
+    """
+
+    good: str
+    value: float
+    price: float
+    left: float
+    share: float
+    reason: Reason
+    quota: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why one agent got what she got.
+
+    Parameters
+    ----------
+    agent : str
+        Who.
+    budget, cost : float
+        Money she had, and the expected price of her lottery.
+    utility, best : float
+        Expected utility of her lottery, and of the best lottery she could have afforded.
+    money_value : float
+        α: utility of another unit of money; 0 where satiated.
+    lines : tuple of Line
+        Her acceptable goods, those that leave most first.
+    drawn : tuple of (str, int) or None
+        Copies that the draw gave her; None before the draw.
+    """
+
+    agent: str
+    budget: float
+    cost: float
+    utility: float
+    best: float
+    money_value: float
+    lines: tuple[Line, ...]
+    drawn: tuple[tuple[str, int], ...] | None
+
+    def sentences(self) -> list[str]:
+        """Return the explanation in plain words, one paragraph an entry."""
+        had = (
+            f"{self.agent}: you had {self.budget:g} of money that is worth nothing outside. With it you "
+            "could buy any lottery over bundles of goods you accept, within your quotas, whose average "
+            "price is at most that."
+        )
+        got = (
+            f"Your lottery costs {self.cost:.4g} on average and is worth {self.utility:.6g} points to "
+            f"you. The best lottery you could afford at these prices is worth {self.best:.6g}."
+        )
+        if not any(line.share > 0 for line in self.lines):
+            got += " It is the empty one: you get nothing."
+        if self.money_value == 0:
+            rule = "Your money sufficed for the best you can ask for, and you pay the least it can cost."
+        else:
+            rule = (
+                f"A unit of money more would have brought you {self.money_value:.4g} points. So a good "
+                f"leaves you its points less {self.money_value:.4g} times its price. You get the goods "
+                "that leave most, as far as your quotas reach; where several leave the same, the lottery "
+                "decides among them."
+            )
+        paragraphs = [had, got, rule]
+        if self.drawn is not None:
+            names = [good if copies == 1 else f"{copies} × {good}" for good, copies in self.drawn]
+            paragraphs.append(
+                f"The draw gave you {', '.join(names)}." if names else "The draw gave you nothing this time."
+            )
+        paragraphs.append(
+            "You can check that your row of the values is what you entered, that the prices are the "
+            "published ones, the same for all, and that your shares are those the draw was made from; "
+            "fairlot verify recomputes every number above and the draw itself."
+        )
+        return paragraphs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the explanation as plain data."""
+        return {
+            "agent": self.agent,
+            "budget": self.budget,
+            "cost": self.cost,
+            "utility": self.utility,
+            "best": self.best,
+            "money_value": self.money_value,
+            "satiated": self.money_value == 0,
+            "goods": [
+                {
+                    "good": line.good,
+                    "value": line.value,
+                    "price": line.price,
+                    "left": line.left,
+                    "share": line.share,
+                    "reason": line.reason.value,
+                    "quota": line.quota or None,
+                }
+                for line in self.lines
+            ],
+            "drawn": None if self.drawn is None else dict(self.drawn),
+            "text": self.sentences(),
+        }
+
+
+def explain_agent(
+    market: PseudoMarket,
+    prices: FloatArray,
+    shares: RandomAllocation,
+    agent: str,
+    *,
+    assignment: Mapping[str, int] | None = None,
+) -> Explanation:
+    """Explain one agent's lottery, and her draw if there was one.
+
+    Parameters
+    ----------
+    market : PseudoMarket
+        The market.
+    prices : FloatArray, shape (n_goods,)
+        Money per copy.
+    shares : RandomAllocation
+        Expected copies.
+    agent : str
+        Her id.
+    assignment : mapping of str to int, optional
+        Copies by good that the draw gave her.
+
+    Raises
+    ------
+    InvalidProblemError
+        If there is no such agent.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> from fairlot.model.constraints import Quota
+    >>> market = PseudoMarket.from_arrays(
+    ...     [[100, 20, 0], [100, 20, 0], [100, 80, 0]], 1, quotas=[Quota("one", max=1)]
+    ... )
+    >>> shares = sp.csr_array([[0.5, 0, 0.5], [0.5, 0, 0.5], [0, 1.0, 0]])
+    >>> shares = RandomAllocation(market.agents, market.goods, shares)
+    >>> why = explain_agent(market, np.array([2.0, 1.0, 0.0]), shares, "agent1")
+    >>> [(line.good, line.reason.value) for line in why.lines]
+    [('good1', 'by lottery'), ('good3', 'by lottery'), ('good2', 'too dear')]
+    >>> why.money_value, why.utility
+    (50.0, 50.0)
+    """
+    if agent not in market.agents:
+        raise InvalidProblemError([Issue("unknown agent", found=agent, expected="an id of agents.csv")])
+    i = market.agents.index(agent)
+    mine = np.arange(market.values.indptr[i], market.values.indptr[i + 1])
+    goods = market.pair_good[mine]
+    given = _row(shares, i, market.n_goods)
+    copies = np.zeros(market.values.nnz)
+    copies[mine] = given[goods]
+    demand = best_affordable(market, prices)
+    alpha = float(demand.money_value[i])
+    left = market.base_values[mine] - alpha * prices[goods]
+    tight = _full_quotas(market, copies)
+    lines = [
+        _line(market, prices, int(pair), float(rest), float(copies[pair]), alpha, tight)
+        for pair, rest in zip(mine, left, strict=True)
+    ]
+    lines.sort(key=lambda line: (-round(line.left, 9), -line.share, line.good))
+    return Explanation(
+        agent=agent,
+        budget=float(market.budgets[i]),
+        cost=float(copies[mine] @ prices[goods]),
+        utility=float(utilities(market, copies)[i]),
+        best=float(demand.value[i]),
+        money_value=alpha,
+        lines=tuple(lines),
+        drawn=None if assignment is None else tuple(sorted(assignment.items())),
+    )
+
+
+def _line(
+    market: PseudoMarket,
+    prices: FloatArray,
+    pair: int,
+    left: float,
+    share: float,
+    alpha: float,
+    tight: dict[int, str],
+) -> Line:
+    good, value = int(market.pair_good[pair]), float(market.values.data[pair])
+    quota = ""
+    if share >= market.per_agent[good] - _CLOSE:
+        reason = Reason.CERTAIN
+    elif share > 0:
+        reason = Reason.PART
+    elif market.capacities[good] == 0:
+        reason = Reason.CLOSED
+    elif left > _CLOSE * max(value, 1e-300):
+        reason, quota = Reason.FULL, _first_full(market, pair, tight)
+    elif alpha * prices[good] > 0:
+        reason = Reason.DEAR
+    else:
+        reason = Reason.WORTHLESS if value == 0 else Reason.FULL
+        quota = "" if value == 0 else _first_full(market, pair, tight)
+    return Line(market.goods[good], value, float(prices[good]), left, share, reason, quota)
+
+
+def _full_quotas(market: PseudoMarket, copies: FloatArray) -> dict[int, str]:
+    """Nodes whose quota is used up, or whose taper has begun, with their labels."""
+    families = market.families
+    full = np.flatnonzero(families.totals(copies) >= families.upper - _CLOSE)
+    return {int(node): market.bound_sets[families.source[node]].label for node in full}
+
+
+def _first_full(market: PseudoMarket, pair: int, tight: dict[int, str]) -> str:
+    node = int(market.families.leaf[pair])
+    while node >= 0:
+        if node in tight:
+            return tight[node]
+        node = int(market.families.parent[node])
+    return ""
+
+
+def _row(shares: RandomAllocation, i: int, n_goods: int) -> FloatArray:
+    dense = np.zeros(n_goods)
+    span = slice(shares.matrix.indptr[i], shares.matrix.indptr[i + 1])
+    dense[shares.matrix.indices[span]] = shares.matrix.data[span]
+    return dense

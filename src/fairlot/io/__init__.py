@@ -1,0 +1,1 @@
+"""Problem folders in, result folders out."""

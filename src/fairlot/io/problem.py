@@ -1,0 +1,143 @@
+"""Problem folders: ``problem.toml`` and the tables it names, read into a problem with every fault at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fairlot.errors import InvalidProblemError, Issue, NotSupportedError
+from fairlot.io.keys import SETTINGS, Keys, write_toml
+from fairlot.io.market_tables import market_tables
+from fairlot.io.pseudomarket import read_market
+from fairlot.io.source import Source
+from fairlot.io.tables import Table, write_csv
+from fairlot.model.market import PseudoMarket
+
+Problem = PseudoMarket
+
+
+@dataclass(frozen=True)
+class ProblemFiles:
+    """A problem and the canonical files that say the same.
+
+    Parameters
+    ----------
+    problem : PseudoMarket
+        What was read.
+    files : mapping
+        File contents by name: ``problem.toml`` and a CSV file per table.
+    """
+
+    problem: Problem
+    files: Mapping[str, bytes]
+
+
+def read_problem(folder: str | Path) -> Problem:
+    """Read and check a problem folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Holds ``problem.toml`` and the tables it names.
+
+    Returns
+    -------
+    PseudoMarket
+        The problem.
+
+    Raises
+    ------
+    InvalidProblemError
+        Listing every fault found, with file, row and column.
+    NotSupportedError
+        If the folder states a kind of problem that this version does not read.
+    """
+    return read_problem_files(folder).problem
+
+
+def read_problem_files(folder: str | Path) -> ProblemFiles:
+    """Read and check a problem folder, and keep a canonical copy of all that was read.
+
+    Reading the copy gives the same problem. Parameters and errors are those of :func:`read_problem`.
+    """
+    source = Source(Path(folder))
+    data = source.settings()
+    if data is None:
+        raise InvalidProblemError(source.issues)
+    keys = Keys(data, "", source.issues)
+    if keys.get("format") != 1:
+        keys.fault("format", "missing or unknown", data.get("format"), "format = 1")
+    kind = keys.choice("kind", tuple(_READERS))
+    problem = _READERS[kind](source, keys) if kind in _READERS else None
+    if problem is None or source.issues:
+        raise InvalidProblemError(source.issues)
+    return ProblemFiles(problem, table_files(data, source.tables))
+
+
+def table_files(data: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str, bytes]:
+    """Write settings and tables as canonical files: ``problem.toml`` and ``<section>.csv``."""
+    settings = {
+        key: {**value, "file": f"{key}.csv"} if key in tables else value for key, value in data.items()
+    }
+    files = {SETTINGS: write_toml(settings)}
+    for section, table in tables.items():
+        files[f"{section}.csv"] = write_csv(table.columns, zip(*table.cells, strict=True))
+    return files
+
+
+def problem_files(problem: Problem) -> dict[str, bytes]:
+    """Write a problem as the files of a problem folder.
+
+    Parameters
+    ----------
+    problem : PseudoMarket
+        The problem.
+
+    Raises
+    ------
+    InvalidProblemError
+        If an id cannot stand in a table.
+    """
+    return table_files(*market_tables(problem))
+
+
+def write_problem(problem: Problem, folder: str | Path) -> None:
+    """Write a problem folder; :func:`read_problem` gives the problem back.
+
+    Parameters
+    ----------
+    problem : PseudoMarket
+        The problem.
+    folder : str or Path
+        Must not exist, or be empty.
+    """
+    write_folder(folder, problem_files(problem))
+
+
+def write_folder(folder: str | Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a new or empty folder.
+
+    Raises
+    ------
+    InvalidProblemError
+        If the folder holds something already.
+    """
+    target = Path(folder)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InvalidProblemError([Issue("exists already", str(target), expected="a new or empty folder")])
+    target.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (target / name).write_bytes(data)
+
+
+def _read_reallocation(source: Source, keys: Keys) -> Problem | None:
+    msg = "problems of kind 'reallocation' are not read by this version"
+    raise NotSupportedError(msg)
+
+
+_READERS: Mapping[str, Callable[[Source, Keys], Problem | None]] = {
+    "pseudomarket": read_market,
+    "reallocation": _read_reallocation,
+}

@@ -1,0 +1,1 @@
+"""Independent checks of claimed results; no solver and no optimisation library is imported here."""

@@ -1,0 +1,149 @@
+r"""Envy at equal budgets, a condition in which no price appears.
+
+Agent i could make of agent k's expected copies whatever fits her own bounds and taste, so that her envy
+is
+
+.. math:: \max \{ \bar u_i(y) : y \le x_k, \; y \in P_i \} - \bar u_i(x_i), \qquad b_i = b_k, \; i \ne k,
+
+and there is none where no part of :math:`x_k` meets her lower bounds. In an equilibrium nobody envies:
+y is affordable to i because :math:`x_k` is to k.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from numba import njit
+
+from fairlot.model.hierarchy import FloatArray, IntArray
+from fairlot.model.market import PseudoMarket
+from fairlot.verify.demand import Trees
+from fairlot.verify.trees import best_bundle
+
+
+def worst_envy(
+    market: PseudoMarket, trees: Trees, shares: sp.csr_array, utility: FloatArray, scale: FloatArray
+) -> tuple[float, int, int]:
+    """Find the largest envy between two agents of equal budgets.
+
+    Parameters
+    ----------
+    market : PseudoMarket
+        The market.
+    trees : Trees
+        From :func:`~fairlot.verify.demand.open_trees`.
+    shares : scipy.sparse.csr_array, shape (n_agents, n_goods)
+        Expected copies.
+    utility, scale : FloatArray, shape (n_agents,)
+        Expected utility, and the unit in which the agent's envy is told.
+
+    Returns
+    -------
+    envy : float
+        In units of ``scale``; 0 if nobody envies.
+    who, whom : int
+        Agents that attain it; -1 if nobody envies.
+    """
+    agent = np.repeat(np.arange(market.n_agents), np.diff(trees.start))
+    promise = sp.csc_array(
+        (np.maximum(trees.value, 0.0), (agent, trees.good)), shape=(market.n_agents, market.n_goods)
+    )
+    _, purse = np.unique(market.budgets, return_inverse=True)
+    links, slopes = trees.work
+    envy, who, whom = _worst(
+        trees.start,
+        trees.good,
+        trees.value,
+        trees.room,
+        trees.leaf,
+        trees.node_start,
+        trees.parent,
+        trees.lower,
+        trees.upper,
+        trees.penalty,
+        promise.indptr.astype(np.int64),
+        promise.indices.astype(np.int64),
+        promise.data,
+        shares.indptr.astype(np.int64),
+        shares.indices.astype(np.int64),
+        shares.data,
+        purse.ravel().astype(np.int64),
+        utility,
+        scale,
+        market.n_goods,
+        links,
+        slopes,
+    )
+    return float(envy), int(who), int(whom)
+
+
+@njit(cache=True)
+def _worst(
+    start: IntArray,
+    good: IntArray,
+    values: FloatArray,
+    room: FloatArray,
+    leaf: IntArray,
+    node_start: IntArray,
+    parent: IntArray,
+    lower: FloatArray,
+    upper: FloatArray,
+    penalty: FloatArray,
+    fans_start: IntArray,
+    fans: IntArray,
+    promise: FloatArray,
+    share_start: IntArray,
+    share_good: IntArray,
+    share: FloatArray,
+    purse: IntArray,
+    utility: FloatArray,
+    scale: FloatArray,
+    n_goods: int,
+    links: IntArray,
+    slopes: FloatArray,
+) -> tuple[float, int, int]:
+    n = len(purse)
+    held = np.zeros(n_goods)
+    bound = np.zeros(n)
+    widest = 0
+    for i in range(n):
+        widest = max(widest, start[i + 1] - start[i])
+    free = np.zeros(widest)
+    part = np.zeros(widest)
+    worst, who, whom = 0.0, -1, -1
+    for k in range(n):
+        bound[:] = 0.0
+        for s in range(share_start[k], share_start[k + 1]):
+            j, x = share_good[s], max(share[s], 0.0)
+            held[j] = x
+            for f in range(fans_start[j], fans_start[j + 1]):
+                bound[fans[f]] += promise[f] * x
+        for i in range(n):
+            # What the copies would be worth without bounds is an upper bound on their use.
+            if i == k or purse[i] != purse[k] or (bound[i] - utility[i]) <= worst * scale[i]:
+                continue
+            own = slice(start[i], start[i + 1])
+            nodes = slice(node_start[i], node_start[i + 1])
+            size = start[i + 1] - start[i]
+            for t in range(size):
+                part[t] = min(room[start[i] + t], held[good[start[i] + t]])
+            feasible, use, _ = best_bundle(
+                values[own],
+                free[:size],
+                part[:size],
+                leaf[own],
+                node_start[i],
+                parent[nodes],
+                lower[nodes],
+                upper[nodes],
+                penalty[nodes],
+                0.0,
+                0.0,
+                links,
+                slopes,
+            )
+            if feasible and use - utility[i] > worst * scale[i]:
+                worst, who, whom = (use - utility[i]) / scale[i], i, k
+        for s in range(share_start[k], share_start[k + 1]):
+            held[share_good[s]] = 0.0
+    return worst, who, whom

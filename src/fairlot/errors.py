@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+ISSUES_TOLD = 50
+"""Faults that a message spells out; the rest is counted."""
+
 
 @dataclass(frozen=True)
 class Issue:
@@ -72,12 +75,15 @@ class InvalidProblemError(FairlotError, ValueError):
     Parameters
     ----------
     issues : iterable of Issue
-        At least one fault.
+        At least one fault. The message tells the first :data:`ISSUES_TOLD`.
     """
 
     def __init__(self, issues: Iterable[Issue]) -> None:
         self.issues: tuple[Issue, ...] = tuple(issues)
-        super().__init__("\n".join(str(issue) for issue in self.issues))
+        lines = [str(issue) for issue in self.issues[:ISSUES_TOLD]]
+        if len(self.issues) > ISSUES_TOLD:
+            lines.append(f"and {len(self.issues) - ISSUES_TOLD} more faults")
+        super().__init__("\n".join(lines))
 
 
 class NotSupportedError(FairlotError, NotImplementedError):

@@ -62,7 +62,21 @@ def read_problem_files(folder: str | Path) -> ProblemFiles:
 
     Reading the copy gives the same problem. Parameters and errors are those of :func:`read_problem`.
     """
-    source = Source(Path(folder))
+    if not Path(folder).is_dir():
+        expected = "a problem folder (fairlot new makes one)"
+        raise InvalidProblemError([Issue("no such folder", str(folder), expected=expected)])
+    return _parse(Source.of_folder(Path(folder)))
+
+
+def parse_problem_files(files: Mapping[str, bytes]) -> ProblemFiles:
+    """Read and check a problem folder that is given as contents by name.
+
+    Returns and errors are those of :func:`read_problem_files`.
+    """
+    return _parse(Source.of_files(files))
+
+
+def _parse(source: Source) -> ProblemFiles:
     data = source.settings()
     if data is None:
         raise InvalidProblemError(source.issues)

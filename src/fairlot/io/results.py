@@ -45,10 +45,7 @@ def write_result(folder: str | Path, files: Mapping[str, bytes], *, force: bool 
         If there is something at ``folder``, unless it is a result folder and ``force`` is set.
     """
     target = Path(os.path.abspath(folder))
-    _refuse(target, force)
-    if not target.parent.is_dir():
-        msg = f"{target.parent}: no such folder to write '{target.name}' in"
-        raise ResultFolderError(msg)
+    refuse(target, force)
     sealed = {**files, MANIFEST: manifest(files)}
     draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
     draft.mkdir()
@@ -57,7 +54,7 @@ def write_result(folder: str | Path, files: Mapping[str, bytes], *, force: bool 
             _write(draft, name, data)
         for path in (draft, *(p for p in draft.rglob("*") if p.is_dir())):
             _sync(path)
-        _refuse(target, force)
+        refuse(target, force)
         if target.exists():
             _swap(draft, target)
         else:
@@ -65,6 +62,28 @@ def write_result(folder: str | Path, files: Mapping[str, bytes], *, force: bool 
         _sync(target.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def refuse(folder: str | Path, force: bool) -> None:
+    """Refuse to touch what is at ``folder``, unless it is a result folder and ``force`` is set.
+
+    Raises
+    ------
+    ResultFolderError
+        Saying why, and what to do instead.
+    """
+    target = Path(os.path.abspath(folder))
+    if not target.parent.is_dir():
+        msg = f"{target.parent}: no such folder to write '{target.name}' in"
+        raise ResultFolderError(msg)
+    if not target.exists() and not target.is_symlink():
+        return
+    if not force:
+        msg = f"{target}: exists already; choose another name, or replace it with --force (force=True)"
+        raise ResultFolderError(msg)
+    if target.is_symlink() or not (target / MANIFEST).is_file():
+        msg = f"{target}: is no result folder, so it is not replaced; choose another name"
+        raise ResultFolderError(msg)
 
 
 def read_result(folder: str | Path) -> dict[str, bytes]:
@@ -114,19 +133,21 @@ def add_to_result(folder: str | Path, files: Mapping[str, bytes], remove: Iterab
 
 
 def manifest(files: Mapping[str, bytes]) -> bytes:
-    """Return the manifest of some files: their SHA-256 by name."""
-    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files) if name != MANIFEST}
-    return (json.dumps({"format": 1, "sha256": hashes}, indent=1) + "\n").encode()
+    """Return the manifest of some files, their SHA-256 by name, as canonical JSON."""
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != MANIFEST}
+    document = {"format": 1, "files": hashes}
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode() + b"\n"
 
 
 def manifest_faults(files: Mapping[str, bytes]) -> list[str]:
     """Say how the files of a result folder differ from its manifest; nothing if they do not."""
     try:
-        listed = json.loads(files[MANIFEST])["sha256"]
+        listed = json.loads(files[MANIFEST])["files"]
         expected = {str(name): str(digest) for name, digest in listed.items()}
     except (KeyError, ValueError, TypeError, AttributeError):
         return [f"{MANIFEST} cannot be read"]
-    found = json.loads(manifest(files))["sha256"]
+    found = json.loads(manifest(files))["files"]
     return [
         *(f"{name} is missing" for name in sorted(expected.keys() - found.keys())),
         *(f"{name} is not in {MANIFEST}" for name in sorted(found.keys() - expected.keys())),
@@ -136,18 +157,6 @@ def manifest_faults(files: Mapping[str, bytes]) -> list[str]:
             if expected[name] != found[name]
         ),
     ]
-
-
-def _refuse(target: Path, force: bool) -> None:
-    """Refuse to touch what is there, unless it is a result and may be replaced."""
-    if not target.exists() and not target.is_symlink():
-        return
-    if not force:
-        msg = f"{target}: exists already; choose another name, or replace it with --force (force=True)"
-        raise ResultFolderError(msg)
-    if target.is_symlink() or not (target / MANIFEST).is_file():
-        msg = f"{target}: is no result folder, so it is not replaced; choose another name"
-        raise ResultFolderError(msg)
 
 
 def _write(root: Path, name: str, data: bytes) -> None:

@@ -17,9 +17,9 @@ import datetime
 import decimal
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -116,13 +116,13 @@ NON_NEGATIVE = Rule("a number of at least 0 (0, or from 1e-15 to 1e15)", 1 / LAR
 FINITE = Rule("a number from -1e15 to 1e15", -LARGEST, LARGEST)
 
 
-def read_table(folder: Path, file: str, issues: list[Issue]) -> Table | None:
+def read_table(read: Callable[[str], bytes], file: str, issues: list[Issue]) -> Table | None:
     """Read a table of a problem folder.
 
     Parameters
     ----------
-    folder : Path
-        The problem folder.
+    read : callable
+        Gives the bytes of a file by its path inside the folder, or raises OSError.
     file : str
         Path inside the folder; the ending says which format.
     issues : list of Issue
@@ -133,7 +133,7 @@ def read_table(folder: Path, file: str, issues: list[Issue]) -> Table | None:
     Table or None
         None if nothing could be read.
     """
-    path = Path(file)
+    path = PurePath(file)
     if path.is_absolute() or ".." in path.parts:
         issues.append(Issue("outside the folder", "problem.toml", None, "file", file, "a file in the folder"))
         return None
@@ -142,18 +142,24 @@ def read_table(folder: Path, file: str, issues: list[Issue]) -> Table | None:
     if reader is None:
         issues.append(Issue("format not known", file, found=path.suffix, expected=_FORMATS))
         return None
-    try:
-        data = (folder / path).read_bytes()
-    except FileNotFoundError:
-        issues.append(Issue("no such file", file, expected=f"a file in {folder}"))
-        return None
-    except OSError as error:
-        issues.append(Issue(f"cannot be read: {error.strerror}", file))
+    data = read_file(read, file, issues, "a file in the folder")
+    if data is None:
         return None
     if not data.strip(b"\xef\xbb\xbf \t\r\n"):
         issues.append(Issue("empty file", file, expected="a header row"))
         return None
     return reader(data, file, issues)
+
+
+def read_file(read: Callable[[str], bytes], file: str, issues: list[Issue], expected: str) -> bytes | None:
+    """Read a file, or record why not."""
+    try:
+        return read(file)
+    except FileNotFoundError:
+        issues.append(Issue("no such file", file, expected=expected))
+    except OSError as error:
+        issues.append(Issue(f"cannot be read: {error.strerror or error}", file))
+    return None
 
 
 def decode(data: bytes, file: str, issues: list[Issue]) -> str | None:

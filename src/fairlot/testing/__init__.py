@@ -11,6 +11,7 @@ from fairlot.testing.oracles import (
     Bundles,
     acceptable_bundles,
     best_affordable_lottery,
+    best_use,
     utility_of_mean,
 )
 from fairlot.testing.strategies import pseudo_markets
@@ -21,6 +22,7 @@ __all__ = [
     "acceptable_bundles",
     "assert_equilibrium",
     "best_affordable_lottery",
+    "best_use",
     "course_market",
     "pseudo_markets",
     "random_values",

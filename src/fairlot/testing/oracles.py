@@ -164,15 +164,38 @@ def utility_of_mean(market: PseudoMarket, agent: int, copies: FloatArray) -> flo
     float
         -inf where x is the mean of no lottery over acceptable bundles.
     """
+    return _best_mean(acceptable_bundles(market, agent), copies, np.zeros_like(copies))
+
+
+def best_use(market: PseudoMarket, agent: int, copies: FloatArray) -> float:
+    r"""Compute :math:`\max \{\mathbb E\,u_i(A) : \mathbb E\,A \le x\}`, the best use of expected copies.
+
+    Parameters
+    ----------
+    market, agent, copies
+        As in :func:`utility_of_mean`.
+
+    Returns
+    -------
+    float
+        -inf where no lottery over acceptable bundles stays within x.
+    """
+    return _best_mean(acceptable_bundles(market, agent, existing=True), copies, copies)
+
+
+def _best_mean(bundles: Bundles, most: FloatArray, spare: FloatArray) -> float:
+    """Maximise over lotteries whose mean is between ``most - spare`` and ``most``."""
     from scipy.optimize import linprog
 
-    bundles = acceptable_bundles(market, agent)
-    if not len(bundles.utility):
+    n_bundles, n_goods = bundles.copies.shape
+    if not n_bundles:
         return -np.inf
+    mean_and_spare = np.hstack([bundles.copies.T, np.eye(n_goods)])
     found = linprog(
-        -bundles.utility,
-        A_eq=np.vstack([bundles.copies.T, np.ones(len(bundles.utility))]),
-        b_eq=np.append(copies, 1.0),
+        np.append(-bundles.utility, np.zeros(n_goods)),
+        A_eq=np.vstack([mean_and_spare, np.append(np.ones(n_bundles), np.zeros(n_goods))]),
+        b_eq=np.append(most, 1.0),
+        bounds=[(0, None)] * n_bundles + [(0, s) for s in spare],
         method="highs",
     )
     return -float(found.fun) if found.status == 0 else -np.inf

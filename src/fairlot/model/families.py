@@ -126,7 +126,7 @@ def _classes(bound_sets: Sequence[BoundSet], n: int, goods: Sequence[str]) -> li
     crossings: list[Crossing] = []
     for signature, agents in zip(signatures, np.split(order, ends[:-1]), strict=True):
         bound = dict(zip(filtered, signature, strict=True))
-        chosen = [k for k, s in enumerate(bound_sets) if bound.get(k, True) and len(s.goods)]
+        chosen = [k for k in range(len(bound_sets)) if bound.get(k, True)]
         forest = laminar_forest([bound_sets[k].goods for k in chosen], len(goods))
         if isinstance(forest, Forest):
             classes.append(_expand(forest, np.array(chosen, dtype=np.int64), agents, bound_sets))

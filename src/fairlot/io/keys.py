@@ -107,9 +107,11 @@ def check_number(keys: Keys, key: str, value: Any, rule: Rule) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         keys.fault(key, "missing" if value is None else "not a number", value, rule.text)
         return float("nan")
-    # A whole number of any length is valid TOML, and may be too large for a float.
-    number = float(value) if abs(value) <= 10**300 else float("inf")
-    complaint = "too large" if number == float("inf") and isinstance(value, int) else rule.complaint(number)
+    try:
+        number = float(value)
+        complaint = rule.complaint(number)
+    except OverflowError:  # TOML has whole numbers of any length
+        complaint = "too large"
     if complaint:
         keys.fault(key, complaint, value, rule.text)
         return float("nan")

@@ -54,7 +54,8 @@ def read_problem(folder: str | Path) -> Problem:
     NotSupportedError
         If the folder states a kind of problem that this version does not read.
     """
-    return read_problem_files(folder).problem
+    problem, _ = _parse(_open(folder))
+    return problem
 
 
 def read_problem_files(folder: str | Path) -> ProblemFiles:
@@ -62,10 +63,7 @@ def read_problem_files(folder: str | Path) -> ProblemFiles:
 
     Reading the copy gives the same problem. Parameters and errors are those of :func:`read_problem`.
     """
-    if not Path(folder).is_dir():
-        expected = "a problem folder (fairlot new makes one)"
-        raise InvalidProblemError([Issue("no such folder", str(folder), expected=expected)])
-    return _parse(Source.of_folder(Path(folder)))
+    return _with_files(_open(folder))
 
 
 def parse_problem_files(files: Mapping[str, bytes]) -> ProblemFiles:
@@ -73,21 +71,34 @@ def parse_problem_files(files: Mapping[str, bytes]) -> ProblemFiles:
 
     Returns and errors are those of :func:`read_problem_files`.
     """
-    return _parse(Source.of_files(files))
+    return _with_files(Source.of_files(files))
 
 
-def _parse(source: Source) -> ProblemFiles:
-    data = source.settings()
-    if data is None:
+def _open(folder: str | Path) -> Source:
+    if not Path(folder).is_dir():
+        expected = "a problem folder (fairlot new makes one)"
+        raise InvalidProblemError([Issue("no such folder", str(folder), expected=expected)])
+    return Source.of_folder(Path(folder))
+
+
+def _with_files(source: Source) -> ProblemFiles:
+    problem, settings = _parse(source)
+    return ProblemFiles(problem, table_files(settings, source.tables))
+
+
+def _parse(source: Source) -> tuple[Problem, Mapping[str, Any]]:
+    """Read a problem and its settings, or raise with every fault."""
+    settings = source.settings()
+    if settings is None:
         raise InvalidProblemError(source.issues)
-    keys = Keys(data, "", source.issues)
+    keys = Keys(settings, "", source.issues)
     if keys.get("format") != 1:
-        keys.fault("format", "missing or unknown", data.get("format"), "format = 1")
+        keys.fault("format", "missing or unknown", settings.get("format"), "format = 1")
     kind = keys.choice("kind", tuple(_READERS))
     problem = _READERS[kind](source, keys) if kind in _READERS else None
     if problem is None or source.issues:
         raise InvalidProblemError(source.issues)
-    return ProblemFiles(problem, table_files(data, source.tables))
+    return problem, settings
 
 
 def table_files(data: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[str, bytes]:

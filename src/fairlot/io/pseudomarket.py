@@ -223,8 +223,8 @@ class _Lookup:
     ) -> IntArray:
         """Look ids up; -1 and a fault where one is unknown."""
         found = np.array([self._at.get(text, -1) for text in texts], dtype=np.int64)
-        # A faulty row of the other table may be all that is wrong; it has been told already.
-        if self._table.complete:
+        # A fault of the other table may be all that is wrong; it has been told already.
+        if self._table.complete and self._at:
             for k in np.flatnonzero(found < 0).tolist():
                 alike = self._alike.get(_plain(texts[k]))
                 expected = (

@@ -19,6 +19,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePath
 from typing import Any
 
@@ -57,15 +58,19 @@ class Table:
     rows: Sequence[int]
     complete: bool = True
 
+    @cached_property
+    def _at(self) -> dict[str, int]:
+        return {column: k for k, column in enumerate(self.columns)}
+
     def __contains__(self, column: str) -> bool:
-        return column in self.columns
+        return column in self._at
 
     def __getitem__(self, column: str) -> Sequence[str]:
-        return self.cells[self.columns.index(column)]
+        return self.cells[self._at[column]]
 
     def require(self, columns: Iterable[str], issues: list[Issue]) -> bool:
         """Record a fault for each missing column; say whether all are there."""
-        missing = [column for column in columns if column not in self.columns]
+        missing = [column for column in columns if column not in self]
         for column in missing:
             found = ", ".join(self.columns[:6]) + (", ..." if len(self.columns) > 6 else "")
             issues.append(Issue(f"no column '{column}'", self.file, 1, None, found, f"a column '{column}'"))
@@ -103,7 +108,7 @@ class Rule:
         if number > self.high:
             return "too large"
         if number < self.low and not (self.or_zero and number == 0):
-            return "negative" if number < 0 else "too small"
+            return "negative" if number < 0 <= self.low else "too small"
         return ""
 
 

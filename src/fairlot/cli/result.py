@@ -1,0 +1,95 @@
+"""Result folders: ``explain`` and ``verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fairlot.cli.output import JsonOption, Output, QuietOption, ResultArgument, verb
+
+if TYPE_CHECKING:
+    from fairlot.pseudomarket.explanation import Explanation
+
+AgentOption = Annotated[str, typer.Option("--agent", metavar="ID", help="Whose outcome.")]
+
+
+def explain(
+    result: ResultArgument, agent: AgentOption, as_json: JsonOption = False, quiet: QuietOption = False
+) -> None:
+    """Say why an agent got what she got."""
+    with verb(as_json, quiet) as output:
+        from fairlot.io.equilibrium import read_equilibrium
+        from fairlot.io.results import read_result
+        from fairlot.pseudomarket.explanation import explain_agent
+
+        files = read_result(result)
+        found = read_equilibrium(files)
+        drawn = _drawn(files, agent)
+        explanation = explain_agent(found.market, found.prices, found.shares, agent, assignment=drawn)
+        _tell(output, explanation)
+        output.data(_finite(explanation.to_dict()))
+
+
+def verify(result: ResultArgument, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Check a result folder, from its files alone."""
+    with verb(as_json, quiet) as output:
+        from fairlot.io.verification import verify_result
+
+        certificate = verify_result(result)
+        for check in certificate.checks:
+            mark = "ok  " if check.passed else "FAIL"
+            witness = f"  {check.witness}" if check.witness and not check.passed else ""
+            output.say(f"{mark}  {check.name}: {check.residual:.1e} (at most {check.tolerance:.0e}){witness}")
+        passed = "Everything in this folder checks." if certificate.passed else "This folder does NOT check."
+        output.say(passed)
+        output.data({"result": str(result), **certificate.to_dict()})
+        if not certificate.passed:
+            output.fail()
+
+
+def _tell(output: Output, explanation: Explanation) -> None:
+    for paragraph in explanation.sentences():
+        output.say(paragraph)
+        output.say()
+    rows = [("good", "value", "price", "leaves", "share", "why")]
+    for line in explanation.lines:
+        why = f"{line.reason.value} ({line.quota})" if line.quota else line.reason.value
+        numbers = (f"{line.value:g}", f"{line.price:.4g}", f"{line.left:.4g}", f"{line.share:.4g}")
+        rows.append((line.good, *numbers, why))
+    widths = [max(len(row[k]) for row in rows) for k in range(5)]
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(row[k].rjust(widths[k]) for k in range(1, 5)), row[5]]
+        output.say("  ".join(cells))
+
+
+def _drawn(files: Mapping[str, bytes], agent: str) -> dict[str, int] | None:
+    """Read what the draw gave the agent; None before the draw."""
+    from fairlot.errors import InvalidProblemError, Issue
+    from fairlot.io.tables import COUNT, numbers, read_table
+
+    if "assignment.csv" not in files:
+        return None
+    issues: list[Issue] = []
+    table = read_table(files.__getitem__, "assignment.csv", issues)
+    if table is None or not table.require(("agent", "good", "copies"), issues):
+        raise InvalidProblemError(issues)
+    copies = numbers(table, "copies", COUNT, issues)
+    if issues:
+        raise InvalidProblemError(issues)
+    return {
+        good: int(number)
+        for who, good, number in zip(table["agent"], table["good"], copies, strict=True)
+        if who == agent
+    }
+
+
+def _finite(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace numbers that JSON does not have by null."""
+    import math
+
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in document.items()
+    }

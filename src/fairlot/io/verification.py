@@ -1,0 +1,159 @@
+"""An independent check of a whole result folder, from its files alone.
+
+==================  =====================================================================================
+``manifest``        every file has the SHA-256 that ``manifest.json`` lists, and none is missing or added
+``input``           ``input/`` is a problem folder, in canonical form
+``published``       prices and shares can be read, for the agents and goods of the input
+``summary``         ``certificate.json`` and ``summary.json`` claim no more than what is found here
+``equilibrium: …``  the conditions of a strong equilibrium (:mod:`fairlot.verify.equilibrium`)
+``lottery: …``      the published lottery has the published shares and respects every bound of the market
+``draw: …``         after a commitment: what was frozen; after a draw: seed, assignment, bounds, record
+==================  =====================================================================================
+
+A residual of the first four counts faults.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from fairlot.certificate import Certificate, Check
+from fairlot.errors import FairlotError
+from fairlot.io.equilibrium import INPUT, PublishedEquilibrium, read_equilibrium
+from fairlot.io.problem import parse_problem_files
+from fairlot.io.results import manifest_faults, read_result
+
+_EQUILIBRIUM = "equilibrium: "
+_LOTTERY = "lottery: "
+_DRAW = "draw: "
+
+
+def verify_result(folder: str | Path, tol: float = 1e-9) -> Certificate:
+    """Recompute everything that a result folder claims.
+
+    Parameters
+    ----------
+    folder : str or Path
+        A result folder.
+    tol : float
+        Largest residual of an equilibrium or lottery condition that passes.
+
+    Returns
+    -------
+    Certificate
+        The checks of this module.
+
+    Raises
+    ------
+    ResultFolderError
+        If there is no result folder.
+    """
+    return verify_files(read_result(folder), tol)
+
+
+def verify_files(files: Mapping[str, bytes], tol: float = 1e-9) -> Certificate:
+    """Recompute everything that the files of a result folder claim; see :func:`verify_result`."""
+    faults = manifest_faults(files)
+    checks = [_count("manifest", faults), _count("input", _input_faults(files))]
+    try:
+        published = read_equilibrium(files)
+    except FairlotError as error:
+        checks.append(_count("published", str(error).splitlines()))
+    else:
+        checks += [_count("published", []), *_equilibrium(published, tol), *_lottery(files, published, tol)]
+    checks += _draw(files)
+    checks.insert(3, _count("summary", _claims(files, checks)))
+    return Certificate(tuple(check.name for check in checks), tuple(checks))
+
+
+def _count(name: str, faults: list[str]) -> Check:
+    return Check(name, float(len(faults)), 0.0, faults[0] if faults else "")
+
+
+def _input_faults(files: Mapping[str, bytes]) -> list[str]:
+    inputs = {name.removeprefix(INPUT): data for name, data in files.items() if name.startswith(INPUT)}
+    try:
+        canonical = parse_problem_files(inputs).files
+    except FairlotError as error:
+        return [f"{INPUT}{fault}" for fault in str(error).splitlines()]
+    return [
+        f"{INPUT}{name} is not canonical"
+        for name in sorted(inputs.keys() | canonical.keys())
+        if inputs.get(name) != canonical.get(name)
+    ]
+
+
+def _equilibrium(published: PublishedEquilibrium, tol: float) -> list[Check]:
+    from fairlot.verify.equilibrium import verify_equilibrium
+
+    certificate = verify_equilibrium(
+        published.market, published.prices, published.shares, row_prices=published.row_prices, tol=tol
+    )
+    return [_renamed(_EQUILIBRIUM, check) for check in certificate.checks]
+
+
+def _renamed(prefix: str, check: Check) -> Check:
+    return Check(f"{prefix}{check.name}", check.residual, check.tolerance, check.witness)
+
+
+def _claims(files: Mapping[str, bytes], checks: list[Check]) -> list[str]:
+    """Compare what the folder claims of itself with what was found."""
+    try:
+        claimed = json.loads(files["certificate.json"])["passed"]
+        status = json.loads(files["summary.json"])["status"]
+    except (KeyError, ValueError, TypeError) as error:
+        return [f"certificate.json or summary.json cannot be read: {error}"]
+    found = all(check.passed for check in checks if check.name.startswith(_EQUILIBRIUM))
+    faults = []
+    if claimed is not False and not found:
+        faults.append("certificate.json claims that all passed")
+    if (status == "certified") != (claimed is True):
+        faults.append(f"summary.json says {status}, certificate.json says passed = {claimed}")
+    return faults
+
+
+def _lottery(files: Mapping[str, bytes], published: PublishedEquilibrium, tol: float) -> list[Check]:
+    """Compare the lottery with the shares: expectations over its denominator, agent by agent."""
+    from fairlot.model.lotteries import Lottery
+
+    try:
+        lottery = Lottery.from_json(files["lottery.json"])
+    except KeyError:
+        return [_count(f"{_LOTTERY}file", ["lottery.json is missing"])]
+    except FairlotError as error:
+        return [_count(f"{_LOTTERY}file", str(error).splitlines())]
+    shares = published.shares
+    if sorted(shares.agents) != list(lottery.agents) or sorted(shares.goods) != list(lottery.goods):
+        return [_count(f"{_LOTTERY}file", ["lottery.json has other agents or goods than the input"])]
+    agents = [shares.agents.index(agent) for agent in lottery.agents]
+    goods = [shares.goods.index(good) for good in lottery.goods]
+    apart = abs(lottery.expectations().matrix - shares.matrix[agents][:, goods]).tocoo()
+    worst = int(apart.data.argmax()) if apart.nnz else -1
+    witness = (
+        f"agent '{lottery.agents[apart.row[worst]]}', good '{lottery.goods[apart.col[worst]]}'"
+        if worst >= 0
+        else ""
+    )
+    residual = float(apart.data[worst]) if worst >= 0 else 0.0
+    return [_count(f"{_LOTTERY}file", []), Check(f"{_LOTTERY}shares", residual, tol, witness)]
+
+
+def _draw(files: Mapping[str, bytes]) -> list[Check]:
+    """Check the commitment, and the draws once there is a transcript."""
+    from fairlot.verify.draw import CHECKS, Fault
+
+    if "commitment.json" not in files:
+        return []
+    before = ("lottery", "commitment", "frozen files")
+    names = [name for name in CHECKS if name != "manifest" and ("transcript.json" in files or name in before)]
+    checks = []
+    for name in names:
+        try:
+            CHECKS[name](files)
+        except Fault as fault:
+            checks.append(_count(f"{_DRAW}{name}", [str(fault)]))
+        else:
+            checks.append(_count(f"{_DRAW}{name}", []))
+    return checks

@@ -151,7 +151,7 @@ def test_agents_who_value_nothing_take_the_cheapest_they_must():
     compiled = compile_market(market)
     point = solve_nash(compiled)
     assert point.finished
-    assert point.alpha[1] == 0.0
+    assert point.alpha[1] == 1.0
     program = NashProgram(compiled)
     assert program.idle.tolist() == [False, True, False]
     mine = point.x[compiled.agent == 1]

@@ -222,8 +222,12 @@ class NashProgram:
         return _State(**lifted)
 
     def point(self, state: _State, iterations: int, finished: bool, note: str = "") -> Point:
-        """Translate a state into a claim in units of utility; idle agents have money value 0."""
-        alpha = np.where(self.idle, 0.0, 1.0 / np.where(self.idle, 1.0, state.weight))
+        """Translate a state into a claim in units of utility.
+
+        For agents to whom nothing is worth anything any money value will do: it is 1, so that their
+        duals stay in money.
+        """
+        alpha = 1.0 / np.where(self.idle, 1.0, state.weight)
         owner = np.repeat(np.arange(self.layout.n_agents), np.diff(self.compiled.node_start))
         return Point(
             x=np.clip(state.x[: self.layout.n_pairs], 0.0, self.compiled.cap),

@@ -1,0 +1,390 @@
+r"""From a point near an equilibrium to one at rounding, on the active set that it shows.
+
+Which products of the complementarity system (:mod:`~fairlot.pseudomarket.compiled`) vanish on which side
+is read off their ratios; what is left is a system of equations in the copies x of the *free* pairs, the
+positive row prices q, the money values α of agents who spend everything, and the duals y of tight nodes:
+
+.. math::
+
+    g := v - \alpha p - E^\top y = 0, \qquad E x = h, \qquad p \cdot (x_i + f_i) = b_i, \qquad
+    F \textstyle\sum_i x_i = B.
+
+Newton's method on it, with a proximal term :math:`\delta A\, dx` in the first equation, needs one
+sparse matrix with a row per price, agent and node, never one with a row per pair: with K the rows of the
+last three equations in x, and :math:`K_d` the columns of the first in (q, α, y), both over pairs,
+
+.. math:: \big( K A^{-1} K_d + \delta X \big)\, d = K A^{-1} g - \delta r, \qquad
+    \delta A\, dx = K_d\, d - g,
+
+where X is the change of cost with prices, and A, about :math:`\alpha`, makes the copies of all agents count
+alike. The proximal term picks one solution among ties and disappears
+as dx does. Signs that come out wrong move between the sets, and the system is solved again.
+
+A satiated agent's α stays at the small price of money at which her y were found; for it she takes a
+cheapest among her best bundles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as spla
+
+from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
+from fairlot.pseudomarket.compiled import CompiledMarket, Point
+from fairlot.pseudomarket.elimination import Layout, idle_agents
+
+_PROXIMAL = 1e-7
+_LEAST_METRIC = 1e-2
+_LIFT = 1e-10
+_MONEY = 1e-6
+"""Price of money for satiated agents whose point shows none."""
+_STEPS = 12
+_ROUNDS = 8
+_SIGN = 1e-11
+"""How far on the wrong side a variable may be before it changes sets."""
+
+
+@dataclass
+class _Values:
+    """A point with the money values at which its duals hold, and who is satiated."""
+
+    x: FloatArray
+    q: FloatArray
+    alpha: FloatArray
+    y: FloatArray
+    satiated: BoolArray
+
+    def copy(self) -> _Values:
+        return _Values(**{name: part.copy() for name, part in vars(self).items()})
+
+
+@dataclass
+class _Slacks:
+    """Everything that is complementary to something, recomputed from a point."""
+
+    gain: FloatArray  # v - αp - Ey of pairs
+    total: FloatArray  # of nodes
+    money: FloatArray  # unspent
+    spare: FloatArray  # of supply rows
+    price: FloatArray  # of goods
+
+
+@dataclass
+class _Active:
+    """Which variables the equations determine."""
+
+    free: BoolArray  # pairs
+    full: BoolArray  # pairs at their cap
+    tight: BoolArray  # nodes
+    target: FloatArray  # their totals
+    bent: BoolArray  # breakpoints with an excess: y = penalty
+    priced: BoolArray  # rows
+    spent: BoolArray  # agents
+
+
+def polish(compiled: CompiledMarket, point: Point) -> Point:
+    """Solve the equations of the active set that a point shows, repairing signs.
+
+    Parameters
+    ----------
+    compiled : CompiledMarket
+        The market.
+    point : Point
+        Near an equilibrium. Of satiated agents ``alpha`` may be 0 or contain the price of money.
+
+    Returns
+    -------
+    Point
+        With a smaller :func:`residual`, its ``alpha`` of satiated agents the price of money; or the
+        point itself, if none was found.
+    """
+    if compiled.n_pairs == 0:
+        return point
+    system = _System(compiled)
+    now = system.values(point)
+    best, least = None, system.residual(system.values(point))
+    active = system.classify(now)
+    system.settle(now, active)
+    for _ in range(_ROUNDS):
+        if not system.newton(now, active):
+            break
+        reached = system.residual(system.cleaned(now))
+        if reached < least:
+            best, least = system.cleaned(now), reached
+        if not system.repair(now, active):
+            break
+    if best is None:
+        return point
+    return replace(point, x=best.x, q=best.q, alpha=best.alpha, y=best.y)
+
+
+def residual(compiled: CompiledMarket, point: Point) -> float:
+    """Compute the largest violation of the complementarity system, as minima of what must vanish.
+
+    Parameters
+    ----------
+    compiled : CompiledMarket
+        The market.
+    point : Point
+        As for :func:`polish`.
+
+    Returns
+    -------
+    float
+        In scaled units; reduced costs count in money where an agent's money value is below 1.
+    """
+    system = _System(compiled)
+    return system.residual(system.values(point))
+
+
+class _System:
+    """The complementarity system of one market."""
+
+    def __init__(self, compiled: CompiledMarket) -> None:
+        self.c = compiled
+        self.layout = layout = Layout(compiled)
+        n_pairs = compiled.n_pairs
+        self.member = sp.csr_array(layout.membership[:, :n_pairs])
+        self.members_of = sp.csr_array(self.member.T)
+        self.supplied = sp.csr_array(layout.supplied[:, :n_pairs])
+        self.rows_of = sp.csr_array(self.supplied.T)
+        self.forced_rows = sp.csr_array(compiled.forced_matrix @ compiled.rows.T)
+        self.owner = np.repeat(np.arange(compiled.n_agents), np.diff(compiled.node_start))
+        self.soft = np.isfinite(compiled.penalty)
+        self.tied = compiled.lower == compiled.upper
+        self.idle = idle_agents(compiled)
+        self.unit = np.maximum(compiled.supply, 1.0)
+
+    def values(self, point: Point) -> _Values:
+        """Read a point; find the price of money that a satiated agent's duals contain."""
+        c = self.c
+        x = point.x.copy()
+        now = _Values(x, point.q.copy(), point.alpha.copy(), point.y.copy(), self.idle.copy())
+        price = c.rows.T @ now.q
+        money = self._money(now, price)
+        now.satiated |= now.alpha * c.budget < money / c.budget
+        inner = np.where(x > 1e-4, x * np.where(c.capped, c.cap - x, 1.0) * price[c.good], 0.0)
+        left = c.value - self.members_of @ now.y
+        weight = np.bincount(c.agent, inner * price[c.good], minlength=c.n_agents)
+        fitted = np.bincount(c.agent, inner * left, minlength=c.n_agents) / np.maximum(weight, 1e-300)
+        usable = now.satiated & (weight > 1e-8 * c.budget**2) & (fitted > 1.01 * now.alpha)
+        now.alpha[usable] = fitted[usable]
+        usual = float(np.median(fitted[usable])) if usable.any() else _MONEY
+        unseen = now.satiated & ~usable & ~self.idle & (now.alpha < 1e-3 * usual)
+        now.alpha[unseen] = usual
+        return now
+
+    def slacks(self, now: _Values) -> _Slacks:
+        """Recompute what the equations leave."""
+        c = self.c
+        price = np.asarray(c.rows.T @ now.q)
+        gain = c.value - now.alpha[c.agent] * price[c.good] - self.members_of @ now.y
+        return _Slacks(
+            np.asarray(gain),
+            np.asarray(self.member @ now.x),
+            self._money(now, price),
+            np.asarray(c.supply - self.supplied @ now.x),
+            price,
+        )
+
+    def residual(self, now: _Values) -> float:
+        """Compute the largest natural residual."""
+        c, s = self.c, self.slacks(now)
+        unit = self._unit(now)
+        gain = s.gain / unit[c.agent]
+        room = c.cap - now.x
+        over = np.where(c.capped, np.minimum(room, gain), gain)
+        lower = np.where(np.isfinite(c.lower), s.total - c.lower, np.inf)
+        upper = c.upper - s.total
+        y = now.y / unit[self.owner]
+        hard = np.where(y > 0, np.minimum(y, np.abs(upper)), np.minimum(-y, np.abs(lower)))
+        hard = np.maximum(hard, np.maximum(-upper, -lower))
+        hard[self.tied] = np.abs(upper[self.tied])
+        height = c.penalty / unit[self.owner]
+        bend = np.where(upper > 0, np.minimum(np.abs(y), upper), np.minimum(np.abs(height - y), -upper))
+        bend = np.maximum(bend, np.maximum(-y, y - height))
+        parts = [
+            np.where(gain < 0, np.minimum(now.x, -gain), over),
+            np.maximum(-now.x, -room),
+            np.where(self.soft, bend, hard),
+            np.where(now.satiated, np.maximum(-s.money, 0.0), np.abs(s.money)) / c.budget,
+            np.maximum(np.minimum(now.q, s.spare / self.unit), np.maximum(-s.spare / self.unit, -now.q)),
+        ]
+        return max(float(np.max(part, initial=0.0)) for part in parts)
+
+    def classify(self, now: _Values) -> _Active:
+        """Tell from the ratio of each complementary pair which side vanishes."""
+        c, s = self.c, self.slacks(now)
+        unit = self._unit(now)
+        gain = s.gain / unit[c.agent]
+        y = now.y / unit[self.owner]
+        upper, lower = c.upper - s.total, s.total - c.lower
+        full = c.capped & (gain > c.cap - now.x) & (now.x > 0.5 * c.cap)
+        bent = self.soft & (s.total - c.upper > c.penalty / unit[self.owner] - y)
+        above = (y > np.abs(upper)) & ~bent
+        below = ~self.soft & (-y > np.abs(lower))
+        return _Active(
+            free=~full & (now.x > np.abs(gain)),
+            full=full,
+            tight=above | below | self.tied,
+            target=np.where(below & ~self.tied, c.lower, c.upper),
+            bent=bent,
+            priced=now.q > s.spare / self.unit,
+            spent=~now.satiated,
+        )
+
+    def settle(self, now: _Values, active: _Active) -> None:
+        """Put what vanishes at 0, and what is at a bound there."""
+        c = self.c
+        now.x[~active.free] = np.where(active.full, c.cap, 0.0)[~active.free]
+        now.q[~active.priced] = 0.0
+        now.y[~active.tight] = np.where(active.bent, c.penalty, 0.0)[~active.tight]
+        now.satiated = ~active.spent
+
+    def newton(self, now: _Values, active: _Active) -> bool:
+        """Solve the equations of an active set, in place; whether any progress was made."""
+        least = np.inf
+        for _ in range(_STEPS):
+            missing = self._missing(now, active)
+            size = max(float(np.abs(part).max(initial=0.0)) for part in missing)
+            if not np.isfinite(size):
+                return False
+            if size <= 1e-15 or (size > 0.5 * least and size < 1e-11):
+                return True
+            if size > 1e3 * least:
+                return False
+            least = min(least, size)
+            if not self._step(now, active, *missing):
+                return False
+        return True
+
+    def repair(self, now: _Values, active: _Active) -> int:
+        """Move what has the wrong sign to the other set; return how much was moved."""
+        c, s = self.c, self.slacks(now)
+        gain = s.gain / self._unit(now)[c.agent]
+        sunk = active.free & (now.x < -_SIGN)
+        risen = active.free & c.capped & (now.x > c.cap + _SIGN)
+        wanted = ~active.free & ~active.full & (gain > _SIGN)
+        unwanted = active.full & (gain < -_SIGN)
+        active.free = (active.free & ~sunk & ~risen) | wanted | unwanted
+        active.full = (active.full & ~unwanted) | risen
+        upper = np.where(np.isfinite(c.upper), c.upper - s.total, np.inf)
+        lower = np.where(np.isfinite(c.lower), s.total - c.lower, np.inf)
+        at_lower = active.tight & (active.target == c.lower) & ~self.tied
+        at_upper = active.tight & ~at_lower & ~self.tied
+        loose = (at_upper & (now.y < -_SIGN)) | (at_lower & (now.y > _SIGN))
+        steep = at_upper & self.soft & (now.y > c.penalty + _SIGN)
+        low = ~active.tight & ~active.bent & (upper < -_SIGN)
+        high = ~active.tight & ~self.soft & (lower < -_SIGN)
+        flat = active.bent & (upper > _SIGN)
+        active.bent = (active.bent & ~flat) | steep
+        active.tight = (active.tight & ~loose & ~steep) | low | high | flat
+        active.target = np.where(high, c.lower, np.where(low | flat, c.upper, active.target))
+        free_row = active.priced & (now.q < -_SIGN)
+        short = ~active.priced & (s.spare < -_SIGN * self.unit)
+        active.priced = (active.priced & ~free_row) | short
+        content = active.spent & (now.alpha < 0)
+        broke = ~active.spent & ~self.idle & (s.money < -_SIGN * c.budget)
+        active.spent = (active.spent & ~content) | broke
+        moved = (
+            sunk,
+            risen,
+            wanted,
+            unwanted,
+            loose,
+            steep,
+            low,
+            high,
+            flat,
+            free_row,
+            short,
+            content,
+            broke,
+        )
+        count = int(sum(part.sum() for part in moved))
+        if count:
+            now.alpha[content] = _MONEY
+            self.settle(now, active)
+        return count
+
+    def cleaned(self, now: _Values) -> _Values:
+        """Clip what rounding left on the wrong side."""
+        clean = now.copy()
+        clean.x = np.clip(clean.x, 0.0, self.c.cap)
+        clean.q = np.maximum(clean.q, 0.0)
+        return clean
+
+    def _money(self, now: _Values, price: FloatArray) -> FloatArray:
+        c = self.c
+        cost = np.bincount(c.agent, now.x * price[c.good], minlength=c.n_agents)
+        return np.asarray(c.budget - cost - self.forced_rows @ now.q)
+
+    def _unit(self, now: _Values) -> FloatArray:
+        """Give the utility that counts as one, so that reduced costs of the satiated are told in money."""
+        return np.clip(now.alpha, _MONEY, 1.0)
+
+    def _missing(
+        self, now: _Values, active: _Active
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        s = self.slacks(now)
+        return (
+            s.gain[active.free],
+            -s.spare[active.priced],
+            -s.money[active.spent],
+            (s.total - active.target)[active.tight],
+        )
+
+    def _step(
+        self,
+        now: _Values,
+        active: _Active,
+        gain: FloatArray,
+        rows: FloatArray,
+        money: FloatArray,
+        nodes: FloatArray,
+    ) -> bool:
+        c = self.c
+        free, priced = np.flatnonzero(active.free), np.flatnonzero(active.priced)
+        spent, tight = np.flatnonzero(active.spent), np.flatnonzero(active.tight)
+        agent = c.agent[free]
+        price = np.asarray(c.rows.T @ now.q)
+        alpha = now.alpha[agent]
+        place: IntArray = np.full(c.n_agents, -1)
+        place[spent] = np.arange(len(spent))
+        buys = place[agent] >= 0
+        span = (place[agent][buys], np.flatnonzero(buys))
+        cost = sp.csr_array((price[c.good[free]][buys], span), shape=(len(spent), len(free)))
+        take = sp.csr_array(self.supplied[priced][:, free])
+        hold = sp.csr_array(self.member[tight][:, free])
+        primal = sp.vstack([take, cost, hold], format="csr")
+        metric = np.maximum(alpha, _LEAST_METRIC)
+        scaled = sp.csr_array(primal / metric[None, :])
+        dual = sp.hstack([sp.csr_array(take.T * alpha[:, None]), cost.T, hold.T], format="csr")
+        held = sp.csr_array((now.x, (c.agent, np.arange(c.n_pairs))), shape=(c.n_agents, c.n_pairs))
+        spending = sp.csr_array((held @ self.rows_of + self.forced_rows)[spent][:, priced])
+        size = len(priced) + len(spent) + len(tight)
+        if size == 0:
+            return False
+        corner = sp.coo_array(spending)
+        change = sp.csr_array(
+            (corner.data, (corner.coords[0] + len(priced), corner.coords[1])), shape=(size, size)
+        )
+        matrix = sp.csr_array(scaled @ dual)
+        diagonal = matrix.diagonal()
+        lift = _LIFT * np.maximum(diagonal, diagonal.max(initial=0.0) * 1e-3) + 1e-300
+        matrix = matrix + _PROXIMAL * change + sp.dia_array((lift[None, :], [0]), shape=(size, size))
+        right = scaled @ gain - _PROXIMAL * np.concatenate([rows, money, nodes])
+        try:
+            factor = spla.splu(sp.csc_array(matrix), permc_spec="MMD_AT_PLUS_A")
+        except RuntimeError:
+            return False
+        d = factor.solve(right)
+        d += factor.solve(right - matrix @ d)
+        now.x[free] += (dual @ d - gain) / (_PROXIMAL * metric)
+        now.q[priced] += d[: len(priced)]
+        now.alpha[spent] += d[len(priced) : len(priced) + len(spent)]
+        now.y[tight] += d[len(priced) + len(spent) :]
+        return bool(np.isfinite(d).all())

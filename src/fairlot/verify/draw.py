@@ -17,10 +17,8 @@ draws again from the public seed, and names each check. What it implements is ``
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import hmac
-import io
 import json
 import re
 import sys
@@ -160,15 +158,10 @@ def fields(*texts: str) -> bytes:
     return b"".join(len(data).to_bytes(8, "big") + data for data in (t.encode() for t in texts))
 
 
-def escaped(cell: str) -> str:
-    """Put one more apostrophe before what a spreadsheet would run."""
-    return f"'{cell}" if re.match(r"'*[=+\-@]", cell) else cell
-
-
-def csv_line(*cells: str) -> str:
-    """Write one line of a table, with quotes where they are needed."""
-    quoted = ('"' + c.replace('"', '""') + '"' if re.search(r'[,"\n\r]', c) else c for c in cells)
-    return ",".join(quoted) + "\n"
+def csv_cell(cell: str) -> str:
+    """Write a cell: one more apostrophe before what a spreadsheet would run, quotes where needed."""
+    safe = f"'{cell}" if re.match(r"'*[=+\-@]", cell) else cell
+    return '"' + safe.replace('"', '""') + '"' if re.search(r'[,"\n\r]', safe) else safe
 
 
 # 2. Bits
@@ -231,7 +224,7 @@ class Lottery:
         self.denominator, self.cells = raw["denominator"], raw["cells"]
         self.agents, self.goods = raw["agents"], raw["goods"]
         self.sides = raw["agent_sets"], raw["good_sets"]
-        self.header = "agent,good,copies" if raw["kind"] == "pseudomarket" else "agent,task,amount"
+        self.header = "agent,good,copies\n" if raw["kind"] == "pseudomarket" else "agent,task,amount\n"
         for ids in (self.agents, self.goods):
             need(all(a < b for a, b in pairwise(ids)), "lottery.json: ids do not ascend")
         need(all(a[:2] < b[:2] for a, b in pairwise(self.cells)), "lottery.json: cells do not ascend")
@@ -254,15 +247,31 @@ class Lottery:
             totals[sets[k][0]] += totals[k]
         return totals
 
-    def ids(self, k: int) -> tuple[str, str]:
-        """Return the ids of a cell as in ``assignment.csv``."""
+    def row(self, k: int) -> str:
+        """Write a cell's ids as in ``assignment.csv``."""
         agent, good = self.cells[k][:2]
-        return escaped(self.agents[agent]), escaped(self.goods[good])
+        return f"{csv_cell(self.agents[agent])},{csv_cell(self.goods[good])},"
 
     def csv(self, copies: list[int]) -> bytes:
         """Write ``assignment.csv``."""
-        rows = [csv_line(*self.ids(k), str(number)) for k, number in enumerate(copies) if number]
-        return "".join([self.header + "\n", *rows]).encode()
+        rows = [f"{self.row(k)}{number}\n" for k, number in enumerate(copies) if number]
+        return "".join([self.header, *rows]).encode()
+
+    def copies(self, table: bytes) -> list[int]:
+        """Read ``assignment.csv``: a line for each cell with copies, in the order of the cells."""
+        rest, copies = table.decode(errors="replace"), []
+        need(rest.startswith(self.header), "not the header")
+        at = len(self.header)
+        for row in map(self.row, range(len(self.cells))):
+            number = (
+                re.compile("([1-9][0-9]{0,9})\n").match(rest, at + len(row))
+                if rest.startswith(row, at)
+                else None
+            )
+            copies.append(int(number[1]) if number else 0)
+            at = number.end() if number else at
+        need(at == len(rest), f"no cell's copies: {rest[at : at + 80]!r}")
+        return copies
 
 
 # 4. The walk
@@ -347,12 +356,11 @@ def drawn(files: Mapping[str, bytes]) -> Iterator[tuple[str, dict[str, Any], byt
 
 def check_manifest(files: Mapping[str, bytes]) -> None:
     """Compare every file with the SHA-256 that manifest.json lists."""
-    found = {name: sha256(files[name]) for name in sorted(files) if name != "manifest.json"}
-    manifest = files.get("manifest.json", b"").decode(errors="replace")
-    for name, digest in found.items():
-        need(digest in manifest, f"{name} has changed, or is not listed")
-    same = manifest == json.dumps({"format": 1, "sha256": found}, indent=1) + "\n"
-    need(same, "manifest.json has changed, or lists a file that is missing")
+    listed = read(files, "manifest.json", {"format": 1, "files": dict})["files"]
+    found = {name: sha256(data) for name, data in files.items() if name != "manifest.json"}
+    for name in sorted(found.keys() | listed.keys()):
+        need(name in found, f"{name} is missing")
+        need(listed.get(name) == found[name], f"{name} has changed, or is not listed")
 
 
 def check_lottery(files: Mapping[str, bytes]) -> None:
@@ -448,30 +456,17 @@ def check_bounds(files: Mapping[str, bytes]) -> None:
     """Compare every cell and set of each assignment with its expectation and its declared bounds."""
     lottery = Lottery(files)
     d, expected = lottery.denominator, [cell[2] for cell in lottery.cells]
-    cells = {lottery.ids(k): k for k in range(len(expected))}
     for name, _, assignment in drawn(files):
-        copies = [0] * len(expected)
-        try:
-            records = list(csv.reader(io.StringIO(assignment.decode(), newline=""), strict=True))[1:]
-        except (ValueError, csv.Error):
-            raise Fault(f"{name} is not a table in UTF-8") from None
-        for record in records:
-            known = len(record) == 3 and tuple(record[:2]) in cells
-            need(
-                known and re.fullmatch("[1-9][0-9]{0,9}", record[2]), f"{name}: {record} is no cell's copies"
-            )
-            copies[cells[record[0], record[1]]] = int(record[2])
-        rows: list[tuple[str, int | None, int | None, int, int]] = [
-            (" ".join(lottery.ids(k)), None, None, expected[k], copies[k]) for k in range(len(expected))
-        ]
+        copies = lottery.copies(assignment)
+        for k, (n, z) in enumerate(zip(expected, copies, strict=True)):
+            need(n // d <= z <= -(-n // d), f"{name}: {lottery.row(k)} is {z}, expected {n}/{d}")
         for side, sets in enumerate(lottery.sides):
-            heads = [(label, lower, upper) for _, lower, upper, label in sets] + [("the total", None, None)]
-            totals = lottery.totals(side, expected), lottery.totals(side, copies)
-            rows += [(*head, n, z) for head, n, z in zip(heads, *totals, strict=True)]
-        for label, lower, upper, n, z in rows:
-            need(n // d <= z <= -(-n // d), f"{name}: {label} has {z}, expected {n}/{d}")
-            need(lower is None or lower * d <= n, f"{label} can fall below {lower}")
-            need(upper is None or n <= upper * d, f"{label} can exceed {upper}")
+            totals = zip(lottery.totals(side, expected), lottery.totals(side, copies), strict=True)
+            rows = zip([*sets, (-1, None, None, "the total")], totals, strict=True)
+            for (_, lower, upper, label), (n, z) in rows:
+                need(n // d <= z <= -(-n // d), f"{name}: {label} is {z}, expected {n}/{d}")
+                need(lower is None or lower * d <= n, f"{label} can fall below {lower}")
+                need(upper is None or n <= upper * d, f"{label} can exceed {upper}")
 
 
 CHECKS: dict[str, Callable[[Mapping[str, bytes]], str | None]] = {

@@ -98,9 +98,9 @@ def test_trouble_with_the_system_exits_2_without_a_traceback(tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     done = shell("new", tmp_path / "file" / "p")
     assert done.returncode == 2
-    assert done.stderr.splitlines() == [f"{tmp_path}/file/p: Not a directory"]
+    assert done.stderr.splitlines() == [f"{tmp_path}/file: File exists"]
     done = shell("new", tmp_path / "file" / "p", "--json")
-    assert json.loads(done.stdout) == {"errors": [{"message": f"{tmp_path}/file/p: Not a directory"}]}
+    assert json.loads(done.stdout) == {"errors": [{"message": f"{tmp_path}/file: File exists"}]}
 
 
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlot.io import results
+from fairlot.io import folders
 from fairlot.io.results import (
     MANIFEST,
     ResultFolderError,
@@ -66,7 +66,7 @@ def test_replacing_without_an_exchange(
     tmp_path: Path, exchange: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not exchange:
-        monkeypatch.setattr(results.sys, "platform", "another")
+        monkeypatch.setattr(folders.sys, "platform", "another")
     write_result(tmp_path / "r", FILES)
     write_result(tmp_path / "r", {"new.txt": b"new"}, force=True)
     assert read_result(tmp_path / "r").keys() == {"new.txt", MANIFEST}

@@ -21,7 +21,7 @@ def new(
 ) -> None:
     """Write a commented problem folder with example rows."""
     with verb(as_json, quiet) as output:
-        from fairlot.io.problem import write_folder
+        from fairlot.io.folders import write_folder
         from fairlot.io.template import template_files
 
         files = template_files(kind)

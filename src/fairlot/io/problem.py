@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlot.errors import InvalidProblemError, Issue, NotSupportedError
+from fairlot.io.folders import write_folder
 from fairlot.io.keys import SETTINGS, Keys, write_toml
 from fairlot.io.market_tables import market_tables
 from fairlot.io.pseudomarket import read_market
@@ -139,22 +140,6 @@ def write_problem(problem: Problem, folder: str | Path) -> None:
         Must not exist, or be empty.
     """
     write_folder(folder, problem_files(problem))
-
-
-def write_folder(folder: str | Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a new or empty folder.
-
-    Raises
-    ------
-    InvalidProblemError
-        If the folder holds something already.
-    """
-    target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InvalidProblemError([Issue("exists already", str(target), expected="a new or empty folder")])
-    target.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        (target / name).write_bytes(data)
 
 
 def _read_reallocation(source: Source, keys: Keys) -> Problem | None:

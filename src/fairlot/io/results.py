@@ -1,24 +1,18 @@
 """Result folders: complete or absent, and sealed by the SHA-256 of every file.
 
-A folder is written beside its final place and moved there in one step, so that whoever looks, or pulls
-the plug, finds either nothing or all of it. Replacing swaps the two folders in one step where the system
-can (Linux, macOS).
+See :mod:`fairlot.io.folders` for the one step in which a folder appears, or replaces another.
 """
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
-import secrets
-import shutil
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from fairlot.errors import FairlotError
+from fairlot.io.folders import place_folder
 
 MANIFEST = "manifest.json"
 
@@ -46,22 +40,7 @@ def write_result(folder: str | Path, files: Mapping[str, bytes], *, force: bool 
     """
     target = Path(os.path.abspath(folder))
     refuse(target, force)
-    sealed = {**files, MANIFEST: manifest(files)}
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
-    draft.mkdir()
-    try:
-        for name, data in sealed.items():
-            _write(draft, name, data)
-        for path in (draft, *(p for p in draft.rglob("*") if p.is_dir())):
-            _sync(path)
-        refuse(target, force)
-        if target.exists():
-            _swap(draft, target)
-        else:
-            draft.rename(target)
-        _sync(target.parent)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    place_folder(target, {**files, MANIFEST: manifest(files)}, replace=force)
 
 
 def refuse(folder: str | Path, force: bool) -> None:
@@ -157,42 +136,3 @@ def manifest_faults(files: Mapping[str, bytes]) -> list[str]:
             if expected[name] != found[name]
         ),
     ]
-
-
-def _write(root: Path, name: str, data: bytes) -> None:
-    path = root / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder durable, where the system has that notion."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _swap(draft: Path, target: Path) -> None:
-    """Put the draft in the target's place and the old target in the draft's."""
-    library: Any = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
-    here, there = os.fsencode(draft), os.fsencode(target)
-    if sys.platform == "linux" and hasattr(library, "renameat2"):
-        at_cwd, exchange = -100, 2
-        done = library.renameat2(at_cwd, here, at_cwd, there, exchange) == 0
-    elif sys.platform == "darwin" and hasattr(library, "renamex_np"):
-        done = library.renamex_np(here, there, 2) == 0
-    else:
-        done = False
-    if not done:
-        # No exchange on this system: the old folder steps aside, complete under another name, first.
-        aside = draft.with_suffix(".replaced")
-        target.rename(aside)
-        draft.rename(target)
-        shutil.rmtree(aside, ignore_errors=True)

@@ -50,6 +50,7 @@ Budish, Che, Kojima, Milgrom (2013), "Designing Random Allocation Mechanisms", A
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -102,14 +103,15 @@ def draw_walk(lottery: Lottery, seed: bytes) -> Assignment:
 
 def walk(graph: Circulation, seed: bytes) -> npt.NDArray[np.bool_]:
     """Walk over cycles until no edge is fractional; say which edges ended at D."""
-    n_edges = len(graph.flow)
+    n_edges, d = len(graph.flow), graph.denominator
     blocks = 4 + n_edges // 64  # four bits an edge; an event takes two on average
     while True:
         flow = graph.flow.copy()
         random = np.frombuffer(random_bytes(seed, blocks), dtype=np.uint8)
-        used = _walk(graph.n_nodes, graph.tail, graph.head, flow, graph.denominator, random)
-        if used != OUT_OF_BITS:
-            return np.asarray(flow == graph.denominator)
+        edges = np.arange(n_edges, dtype=np.int32)
+        work = workspace(graph.n_nodes, n_edges)
+        if walk_part(edges, graph.tail, graph.head, flow, d, random, 0, work) != OUT_OF_BITS:
+            return np.asarray(flow == d)
         blocks *= 2
 
 
@@ -143,54 +145,90 @@ def happens(b: int, s: int, random: npt.NDArray[np.uint8], at: int) -> tuple[boo
     return False, OUT_OF_BITS
 
 
-@njit(cache=True)
-def adjacency(n_nodes: int, tail: IntArray, head: IntArray) -> tuple[IntArray, Int32Array, Int32Array]:
-    """List each node's half-edges in edge order, and the nodes they lead to.
+class Workspace(NamedTuple):
+    """Arrays of a walk, all but ``live`` and those about arcs by node. Between walks, ``degree`` is 0.
 
     Half-edge 2 e leaves the tail of edge e, half-edge 2 e + 1 its head.
     """
-    start = np.zeros(n_nodes + 1, dtype=np.int64)
-    for e in range(len(tail)):
-        start[tail[e] + 1] += 1
-        start[head[e] + 1] += 1
-    for v in range(n_nodes):
-        start[v + 1] += start[v]
-    fill = start[:-1].copy()
-    half = np.empty(2 * len(tail), dtype=np.int32)
-    to = np.empty(2 * len(tail), dtype=np.int32)
-    for e in range(len(tail)):
-        u, v = tail[e], head[e]
-        half[fill[u]], to[fill[u]] = 2 * e, v
-        fill[u] += 1
-        half[fill[v]], to[fill[v]] = 2 * e + 1, u
-        fill[v] += 1
-    return start, half, to
+
+    degree: Int32Array
+    start: Int32Array  # of the node's half-edges in the next two
+    half: Int32Array
+    to: Int32Array  # the node that the half-edge leads to
+    near: Int32Array  # first half-edge and its other end, second half-edge and its other end; -1 if none
+    after: Int32Array  # where to look for the half-edge that follows the second
+    place: Int32Array  # position on the path, -1 if not on it
+    nodes: Int32Array  # of the path
+    steps: Int32Array  # half-edge by which the path leaves each of its nodes
+    along: IntArray  # flow of that edge in the direction of the path
+    live: npt.NDArray[np.bool_]  # whether an edge may still be walked on
+
+
+def workspace(n_nodes: int, n_edges: int) -> Workspace:
+    """Allocate the arrays of a walk."""
+    by_node = (np.zeros(n_nodes + 1, dtype=np.int32) for _ in range(5))
+    degree, start, after, nodes, steps = by_node
+    half, to = np.empty(2 * n_edges, dtype=np.int32), np.empty(2 * n_edges, dtype=np.int32)
+    near = np.empty((n_nodes, 4), dtype=np.int32)
+    place = np.full(n_nodes, -1, dtype=np.int32)
+    along = np.empty(n_nodes + 1, dtype=np.int64)
+    return Workspace(
+        degree, start, half, to, near, after, place, nodes, steps, along, np.zeros(n_edges, dtype=np.bool_)
+    )
 
 
 @njit(cache=True)
-def _walk(
-    n_nodes: int, tail: IntArray, head: IntArray, flow: IntArray, d: int, random: npt.NDArray[np.uint8]
-) -> int:
-    """Round ``flow`` in place to 0 and d; return the number of bits used, or OUT_OF_BITS.
+def _list_arcs(edges: Int32Array, tail: IntArray, head: IntArray, work: Workspace) -> Int32Array:
+    """Make the adjacency of the edges listed, in their order; return the nodes they touch, ascending."""
+    n_touched = 0
+    for e in edges:
+        work.live[e] = True
+        for v in (tail[e], head[e]):
+            if work.degree[v] == 0:
+                work.nodes[n_touched] = v
+                n_touched += 1
+            work.degree[v] += 1
+    touched = np.sort(work.nodes[:n_touched])
+    total = 0
+    for v in touched:
+        work.start[v] = total
+        work.after[v] = total
+        total += work.degree[v]
+        work.near[v] = -1
+    for e in edges:
+        for h, v, w in ((2 * e, tail[e], head[e]), (2 * e + 1, head[e], tail[e])):
+            k = work.after[v]
+            work.half[k], work.to[k] = h, w
+            work.after[v] = k + 1
+    for v in touched:
+        k = work.start[v]
+        for column in range(min(work.degree[v], 2)):
+            work.near[v, 2 * column], work.near[v, 2 * column + 1] = work.half[k], work.to[k]
+            k += 1
+        work.after[v] = k
+    return touched
 
-    All edges must be fractional and conserved. Flows of edges on the path live in ``along``, in the
-    direction of the path, and are written back when the path lets go of them.
+
+@njit(cache=True)
+def walk_part(
+    edges: Int32Array,
+    tail: IntArray,
+    head: IntArray,
+    flow: IntArray,
+    d: int,
+    random: npt.NDArray[np.uint8],
+    at: int,
+    work: Workspace,
+) -> int:
+    """Walk until the edges listed, fractional ones, contain no cycle; say where the next bit is.
+
+    ``flow`` changes in place. Flows of edges on the path live in ``along`` and are written back when the
+    path lets go of them. In a part of a graph a path can reach a dead end: the edge that led there is on
+    no cycle of the part, and keeps its flow.
     """
-    start, half, to = adjacency(n_nodes, tail, head)
-    # Of each node: first half-edge and its other end, second half-edge and its other end; -1 if none.
-    near = np.full((n_nodes, 4), -1, dtype=np.int32)
-    after = start[:-1].copy()  # where to look for the edge that follows the second
-    for v in range(n_nodes):
-        for column in (0, 2):
-            if after[v] < start[v + 1]:
-                near[v, column], near[v, column + 1] = half[after[v]], to[after[v]]
-                after[v] += 1
-    place = np.full(n_nodes, -1, dtype=np.int32)  # position on the path
-    nodes = np.empty(n_nodes + 1, dtype=np.int32)
-    steps = np.empty(n_nodes + 1, dtype=np.int32)  # half-edge by which the path leaves each of its nodes
-    along = np.empty(n_nodes + 1, dtype=np.int64)
-    at = 0
-    for s in range(n_nodes):
+    touched = _list_arcs(edges, tail, head, work)
+    near, place, nodes, steps, along = work.near, work.place, work.nodes, work.steps, work.along
+    for s in touched:
         nodes[0] = s
         place[s] = 0
         length = 0
@@ -200,6 +238,15 @@ def _walk(
             h, w = near[v, 0], near[v, 1]
             if h >> 1 == entered_by:
                 h, w = near[v, 2], near[v, 3]
+            if h < 0:
+                length -= 1
+                h = steps[length]
+                flow[h >> 1] = d - along[length] if h & 1 else along[length]
+                place[v] = -1
+                _drop(h >> 1, tail, head, work)
+                v = nodes[length]
+                entered_by = steps[length - 1] >> 1 if length > 0 else -1
+                continue
             entered_by = h >> 1
             steps[length] = h
             along[length] = d - flow[h >> 1] if h & 1 else flow[h >> 1]
@@ -226,40 +273,33 @@ def _walk(
             while along[cut] != end:
                 cut += 1
             for step in range(cut, length):
-                e = steps[step] >> 1
-                flow[e] = d - along[step] if steps[step] & 1 else along[step]
+                h = steps[step]
+                flow[h >> 1] = d - along[step] if h & 1 else along[step]
                 place[nodes[step]] = -1
                 if along[step] == end:
-                    for u in (tail[e], head[e]):
-                        _drop(e, u, d, flow, start, half, to, near, after)
+                    _drop(h >> 1, tail, head, work)
             length = cut
             v = nodes[cut]
             place[v] = cut
             entered_by = steps[cut - 1] >> 1 if cut > 0 else -1
         place[s] = -1
+    work.degree[touched] = 0
     return at
 
 
 @njit(cache=True)
-def _drop(
-    e: int,
-    v: int,
-    d: int,
-    flow: IntArray,
-    start: IntArray,
-    half: Int32Array,
-    to: Int32Array,
-    near: Int32Array,
-    after: IntArray,
-) -> None:
-    """Take an edge that is no longer fractional out of a node's first two."""
-    if near[v, 0] >> 1 == e:
-        near[v, 0], near[v, 1] = near[v, 2], near[v, 3]
-    elif near[v, 2] < 0 or near[v, 2] >> 1 != e:
-        return
-    k, end = after[v], start[v + 1]
-    while k < end and (flow[half[k] >> 1] == 0 or flow[half[k] >> 1] == d):
-        k += 1
-    near[v, 2] = half[k] if k < end else -1
-    near[v, 3] = to[k] if k < end else -1
-    after[v] = k + 1
+def _drop(e: int, tail: IntArray, head: IntArray, work: Workspace) -> None:
+    """Take an edge out of the adjacency."""
+    near = work.near
+    work.live[e] = False
+    for v in (tail[e], head[e]):
+        if near[v, 0] >> 1 == e:
+            near[v, 0], near[v, 1] = near[v, 2], near[v, 3]
+        elif near[v, 2] < 0 or near[v, 2] >> 1 != e:
+            continue
+        k, stop = work.after[v], work.start[v] + work.degree[v]
+        while k < stop and not work.live[work.half[k] >> 1]:
+            k += 1
+        near[v, 2] = work.half[k] if k < stop else -1
+        near[v, 3] = work.to[k] if k < stop else -1
+        work.after[v] = k + 1

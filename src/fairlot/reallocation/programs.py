@@ -37,11 +37,18 @@ class LinearProgram:
 
     @classmethod
     def dense(
-        cls, cost: FloatArray, rows: FloatArray, row_lower: FloatArray, row_upper: FloatArray
+        cls,
+        cost: FloatArray,
+        rows: FloatArray,
+        row_lower: FloatArray,
+        row_upper: FloatArray,
+        lower: FloatArray | None = None,
+        upper: FloatArray | None = None,
     ) -> LinearProgram:
-        """Make a small program with x at least 0."""
-        n = len(cost)
-        return cls(cost, np.zeros(n), np.full(n, np.inf), sp.csc_array(rows), row_lower, row_upper)
+        """Make a small program; by default x is at least 0."""
+        lower = np.zeros(len(cost)) if lower is None else lower
+        upper = np.full(len(cost), np.inf) if upper is None else upper
+        return cls(cost, lower, upper, sp.csc_array(rows), row_lower, row_upper)
 
 
 @dataclass(frozen=True, eq=False)

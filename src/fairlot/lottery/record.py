@@ -79,7 +79,7 @@ def commit_result(
         raise DrawRefusedError(msg)
     archive = Change({})
     if COMMITMENT_FILE in files:
-        _refuse_changes(files, _commitment(files))
+        _refuse_changes(files, read_commitment(files))
         archive = _archive(files)
     mine = {LOTTERY_FILE, _MANIFEST, CEREMONY_FILE, *_OF_ONE_DRAW}
     rest = {k: data for k, data in files.items() if k not in mine and not k.startswith("draws/")}
@@ -108,7 +108,7 @@ def draw_result(
         If the result is not committed, something frozen has changed, the seed was used before, or a
         reason is missing.
     """
-    commitment = _commitment(files)
+    commitment = read_commitment(files)
     _refuse_changes(files, commitment)
     archive = _archive(files) if TRANSCRIPT_FILE in files else Change({})
     drawn = draw(read_lottery(files), seed, commitment=commitment, previous=_previous(files), reason=reason)
@@ -128,7 +128,7 @@ def abort_result(files: Mapping[str, bytes], reason: str) -> tuple[Transcript, C
     DrawRefusedError
         If it is not committed, drawn already, or no reason is given.
     """
-    commitment = _commitment(files)
+    commitment = read_commitment(files)
     if TRANSCRIPT_FILE in files:
         msg = "this result was drawn, or its draw aborted, already"
         raise DrawRefusedError(msg)
@@ -145,7 +145,7 @@ def public_part(files: Mapping[str, bytes]) -> dict[str, bytes]:
     The manifest is left out too, since it lists unsalted hashes of those tables; who writes the rest as a
     result folder makes a new one.
     """
-    closed = {_MANIFEST, *(name for name, _ in _commitment(files).personal)}
+    closed = {_MANIFEST, *(name for name, _ in read_commitment(files).personal)}
     return {name: data for name, data in files.items() if name not in closed}
 
 
@@ -167,9 +167,16 @@ def read_lottery(files: Mapping[str, bytes]) -> Lottery:
     return lottery
 
 
-def _commitment(files: Mapping[str, bytes]) -> Commitment:
+def read_commitment(files: Mapping[str, bytes]) -> Commitment:
+    """Read a result's commitment.
+
+    Raises
+    ------
+    DrawRefusedError
+        If there is none.
+    """
     if COMMITMENT_FILE not in files:
-        msg = "this result is not committed: commit it, and publish the commitment, before it is drawn"
+        msg = "this result is not committed: fairlot commit, and publish the commitment, before it is drawn"
         raise DrawRefusedError(msg)
     return Commitment.from_json(files[COMMITMENT_FILE])
 

@@ -55,7 +55,8 @@ class Source:
         if self.kind not in ("open", "drand", "ceremony"):
             msg = f"unknown source of the seed: {self.kind!r}"
             raise DrawRefusedError(msg)
-        if (self.kind == "drand") != (self.round is not None) or not 1 <= (self.round or 1) < 2**53:
+        in_range = self.round is None or 1 <= self.round < 2**53
+        if (self.kind == "drand") != (self.round is not None) or not in_range:
             msg = f"a drand source, and no other, has a round of at least 1: found {self.round}"
             raise DrawRefusedError(msg)
         distinct = len(set(self.officials)) == len(self.officials) and all(self.officials)

@@ -18,6 +18,8 @@ from fairlot.verify.draw import verify as verify_standalone
 from fairlot.verify.personal import check_personal
 
 REQUIRED = (*CHECKS, "personal tables", "beacon")
+BEFORE = ("manifest", "lottery", "commitment", "frozen files", "personal tables")
+"""The checks that can be made of a result that is committed and not yet drawn."""
 
 
 def verify_draw(
@@ -51,6 +53,20 @@ def verify_draw(
     checks.append(_run("personal tables", lambda: check_personal(files, salts)))
     checks.append(_run("beacon", lambda: _check_beacon(files)))
     return Certificate(REQUIRED, tuple(checks))
+
+
+def verify_commitment(
+    files: Mapping[str, bytes], *, commitment: str | None = None, salts: bytes | None = None
+) -> Certificate:
+    """Check what a result froze, before it is drawn; see :func:`verify_draw`.
+
+    Examples
+    --------
+    >>> verify_commitment({}).required
+    ('manifest', 'lottery', 'commitment', 'frozen files', 'personal tables')
+    """
+    checks = verify_draw(files, commitment=commitment, salts=salts).checks
+    return Certificate(BEFORE, tuple(check for check in checks if check.name in BEFORE))
 
 
 def _check_beacon(files: Mapping[str, bytes]) -> str:

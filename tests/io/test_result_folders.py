@@ -95,6 +95,15 @@ def test_adding_and_removing(tmp_path: Path) -> None:
     assert not (tmp_path / "r" / "draws").exists()
 
 
+def test_a_change_worked_out_from_an_older_state_is_refused(tmp_path: Path) -> None:
+    write_result(tmp_path / "r", FILES)
+    since = read_result(tmp_path / "r")
+    add_to_result(tmp_path / "r", {"a": b"first"}, since=since)
+    with pytest.raises(ResultFolderError, match="another command has changed it meanwhile"):
+        add_to_result(tmp_path / "r", {"a": b"second"}, since=since)
+    assert read_result(tmp_path / "r")["a"] == b"first"
+
+
 @pytest.mark.parametrize(
     ("damage", "fault"),
     [

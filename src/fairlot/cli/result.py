@@ -38,10 +38,13 @@ def verify(result: ResultArgument, as_json: JsonOption = False, quiet: QuietOpti
         from fairlot.io.verification import verify_result
 
         certificate = verify_result(result)
+        width = max(len(check.name) for check in certificate.checks)
         for check in certificate.checks:
             mark = "ok  " if check.passed else "FAIL"
-            witness = f"  {check.witness}" if check.witness and not check.passed else ""
-            output.say(f"{mark}  {check.name}: {check.residual:.1e} (at most {check.tolerance:.0e}){witness}")
+            size = f"{abs(check.residual):.1e}, at most {check.tolerance:.0e}" if check.tolerance else "exact"
+            if not check.passed:
+                size = f"{check.residual:g}, at most {check.tolerance:g}: {check.witness}"
+            output.say(f"{mark}  {check.name.ljust(width)}  {size}")
         passed = "Everything in this folder checks." if certificate.passed else "This folder does NOT check."
         output.say(passed)
         output.data({"result": str(result), **certificate.to_dict()})

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from fairlot.certificate import Status
 from fairlot.errors import InvalidProblemError, Issue
 from fairlot.io.problem import parse_problem_files
 from fairlot.io.tables import FINITE, Table, numbers, read_table, write_csv
@@ -21,6 +20,7 @@ from fairlot.model.shares import RandomAllocation
 
 if TYPE_CHECKING:
     from fairlot.model.lotteries import Lottery
+    from fairlot.pseudomarket.equilibrium import Equilibrium
 
 INPUT = "input/"
 """Where a result folder keeps what was read."""
@@ -49,7 +49,7 @@ class PublishedEquilibrium:
 
 
 def equilibrium_files(
-    equilibrium: Any, lottery: Lottery | None, inputs: Mapping[str, bytes]
+    equilibrium: Equilibrium, lottery: Lottery | None, inputs: Mapping[str, bytes]
 ) -> dict[str, bytes]:
     """Write an equilibrium as the files of a result folder.
 
@@ -69,9 +69,10 @@ def equilibrium_files(
     """
     market = equilibrium.market
     files = {f"{INPUT}{name}": data for name, data in inputs.items()}
-    if equilibrium.prices is not None and equilibrium.status is not Status.INFEASIBLE:
-        files |= _priced(market, equilibrium.prices, equilibrium.row_prices)
-        files["shares.csv"] = shares_csv(equilibrium.shares, "good")
+    prices, row_prices, shares = equilibrium.prices, equilibrium.row_prices, equilibrium.shares
+    if prices is not None and row_prices is not None and shares is not None:
+        files |= _priced(market, prices, row_prices)
+        files["shares.csv"] = shares_csv(shares, "good")
     if lottery is not None:
         files["lottery.json"] = lottery.to_json()
     files["certificate.json"] = json_bytes(equilibrium.certificate.to_dict())
@@ -79,27 +80,32 @@ def equilibrium_files(
     return files
 
 
-def equilibrium_summary(equilibrium: Any) -> dict[str, Any]:
+def equilibrium_summary(equilibrium: Equilibrium) -> dict[str, Any]:
     """Return what ``summary.json`` says of an equilibrium."""
     from fairlot import __version__
 
-    solved = equilibrium.status is not Status.INFEASIBLE
-    return {
+    market, prices = equilibrium.market, equilibrium.prices
+    summary: dict[str, Any] = {
         "kind": "pseudomarket",
         "status": str(equilibrium.status),
         "method": equilibrium.stats.method,
         "seconds": round(equilibrium.stats.seconds, 3),
         "peak_memory_mb": peak_memory_mb(),
         "version": __version__,
-        "title": equilibrium.market.title,
-        "n_agents": equilibrium.market.n_agents,
-        "n_goods": equilibrium.market.n_goods,
-        "utility_gap": _largest(equilibrium.utility_loss) if solved else None,
-        "envy": _largest(equilibrium.envy) if solved else None,
-        "budget_gap": _largest(equilibrium.budget_gap) if solved else None,
-        "clearing": _largest(equilibrium.clearing) if solved else None,
-        "satiated": int(np.sum(equilibrium.satiated)) if solved else None,
-        "max_price": float(np.max(equilibrium.prices)) if solved else None,
+        "title": market.title,
+        "n_agents": market.n_agents,
+        "n_goods": market.n_goods,
+    }
+    if prices is None:
+        return {**summary, "infeasibility": str(equilibrium.infeasibility)}
+    return {
+        **summary,
+        "utility_gap": _finite(max(0.0, float(np.max(equilibrium.utility_loss)))),
+        "envy": _finite(equilibrium.envy),
+        "budget_gap": _finite(equilibrium.budget_gap),
+        "clearing": _finite(equilibrium.clearing),
+        "satiated": int(equilibrium.satiated.sum()),
+        "max_price": _finite(float(np.max(prices))),
     }
 
 
@@ -200,11 +206,9 @@ def _limit_names(market: PseudoMarket) -> list[str]:
     return [f"{limit.name} [{limit.group}]" if limit.group else limit.name for limit in market.limits]
 
 
-def _largest(numbers_: Any) -> float | None:
-    """Return the largest entry, at least 0; None where it is no finite number."""
-    array = np.asarray(numbers_, dtype=np.float64)
-    largest = float(np.max(array, initial=0.0))
-    return largest if np.isfinite(largest) else None
+def _finite(number: float) -> float | None:
+    """Return the number; None where JSON has none such."""
+    return float(number) if np.isfinite(number) else None
 
 
 def _table(

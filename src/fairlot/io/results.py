@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fairlot.errors import FairlotError
-from fairlot.io.folders import place_folder
+from fairlot.io.folders import one_at_a_time, place_folder
 
 MANIFEST = "manifest.json"
 
@@ -77,14 +77,21 @@ def read_result(folder: str | Path) -> dict[str, bytes]:
     if not (root / MANIFEST).is_file():
         msg = f"{root}: no result folder (it has no {MANIFEST})"
         raise ResultFolderError(msg)
+    names = {path: path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_file()}
     return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("[!.~]*"))
-        if path.is_file()
+        name.as_posix(): path.read_bytes()
+        for path, name in names.items()
+        if not any(part.startswith((".", "~$")) for part in name.parts)
     }
 
 
-def add_to_result(folder: str | Path, files: Mapping[str, bytes], remove: Iterable[str] = ()) -> None:
+def add_to_result(
+    folder: str | Path,
+    files: Mapping[str, bytes],
+    remove: Iterable[str] = (),
+    *,
+    since: Mapping[str, bytes] | None = None,
+) -> None:
     """Add files to a result folder, or replace or remove some, in one step.
 
     Parameters
@@ -95,20 +102,27 @@ def add_to_result(folder: str | Path, files: Mapping[str, bytes], remove: Iterab
         Contents by name.
     remove : iterable of str
         Names of files to leave out.
+    since : mapping, optional
+        The files that this change was worked out from, as :func:`read_result` gave them.
 
     Raises
     ------
     ResultFolderError
-        If the folder is not what its manifest says: a change by hand must not get a fresh seal.
+        If the folder is not what its manifest says: a change by hand must not get a fresh seal. Or if
+        it is not ``since`` any more: another command was faster.
     """
-    present = read_result(folder)
-    faults = manifest_faults(present)
-    if faults:
-        msg = "\n".join(f"{folder}: {fault}" for fault in faults)
-        raise ResultFolderError(msg)
-    gone = {MANIFEST, *remove}
-    kept = {name: data for name, data in present.items() if name not in gone}
-    write_result(folder, {**kept, **files}, force=True)
+    with one_at_a_time(Path(os.path.abspath(folder)).parent):
+        present = read_result(folder)
+        faults = manifest_faults(present)
+        if faults:
+            msg = "\n".join(f"{folder}: {fault}" for fault in faults)
+            raise ResultFolderError(msg)
+        if since is not None and dict(since) != present:
+            msg = f"{folder}: another command has changed it meanwhile; look at it and try again"
+            raise ResultFolderError(msg)
+        gone = {MANIFEST, *remove}
+        kept = {name: data for name, data in present.items() if name not in gone}
+        write_result(folder, {**kept, **files}, force=True)
 
 
 def manifest(files: Mapping[str, bytes]) -> bytes:

@@ -115,8 +115,8 @@ def _claims(files: Mapping[str, bytes], checks: list[Check]) -> list[str]:
 
 
 def _lottery(files: Mapping[str, bytes], published: PublishedEquilibrium, tol: float) -> list[Check]:
-    """Compare the lottery with the shares: expectations over its denominator, agent by agent."""
     from fairlot.model.lotteries import Lottery
+    from fairlot.verify.lottery import verify_lottery
 
     try:
         lottery = Lottery.from_json(files["lottery.json"])
@@ -124,20 +124,8 @@ def _lottery(files: Mapping[str, bytes], published: PublishedEquilibrium, tol: f
         return [_count(f"{_LOTTERY}file", ["lottery.json is missing"])]
     except FairlotError as error:
         return [_count(f"{_LOTTERY}file", str(error).splitlines())]
-    shares = published.shares
-    if sorted(shares.agents) != list(lottery.agents) or sorted(shares.goods) != list(lottery.goods):
-        return [_count(f"{_LOTTERY}file", ["lottery.json has other agents or goods than the input"])]
-    agents = [shares.agents.index(agent) for agent in lottery.agents]
-    goods = [shares.goods.index(good) for good in lottery.goods]
-    apart = abs(lottery.expectations().matrix - shares.matrix[agents][:, goods]).tocoo()
-    worst = int(apart.data.argmax()) if apart.nnz else -1
-    witness = (
-        f"agent '{lottery.agents[apart.row[worst]]}', good '{lottery.goods[apart.col[worst]]}'"
-        if worst >= 0
-        else ""
-    )
-    residual = float(apart.data[worst]) if worst >= 0 else 0.0
-    return [_count(f"{_LOTTERY}file", []), Check(f"{_LOTTERY}shares", residual, tol, witness)]
+    certificate = verify_lottery(lottery, published.shares, market=published.market, tol=tol)
+    return [_count(f"{_LOTTERY}file", []), *(_renamed(_LOTTERY, check) for check in certificate.checks)]
 
 
 def _draw(files: Mapping[str, bytes]) -> list[Check]:

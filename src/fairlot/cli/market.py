@@ -1,0 +1,143 @@
+"""Pseudo-markets: ``demo`` and ``solve``."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fairlot.cli.output import (
+    FolderArgument,
+    ForceOption,
+    JsonOption,
+    OutOption,
+    Output,
+    QuietOption,
+    verb,
+)
+
+if TYPE_CHECKING:
+    from fairlot.io.problem import ProblemFiles
+    from fairlot.pseudomarket.equilibrium import Equilibrium
+
+
+class Method(StrEnum):
+    """Roads to an equilibrium."""
+
+    AUTO = "auto"
+    JOINT = "joint"
+    PATH = "path"
+    NASH = "nash"
+
+
+MethodOption = Annotated[Method, typer.Option("--method", help="Which road; auto tries them in turn.")]
+LimitOption = Annotated[
+    float | None, typer.Option("--time-limit", metavar="SECONDS", min=0, help="Stop after so long.")
+]
+TolOption = Annotated[float, typer.Option("--tol", min=0, help="Largest residual that passes.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="For what is random in the search.")]
+
+
+def demo(
+    kind: Annotated[str, typer.Argument(metavar="[pseudomarket]", help="Which half.")] = "pseudomarket",
+    out: OutOption = Path("demo-result"),
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run a bundled example end to end, and write a result folder."""
+    with verb(as_json, quiet) as output:
+        from fairlot.errors import NotSupportedError
+        from fairlot.io.demo import demo_pseudomarket
+        from fairlot.io.problem import parse_problem_files
+
+        if kind != "pseudomarket":
+            msg = f"there is no demo of kind '{kind}' in this version; there is pseudomarket"
+            raise NotSupportedError(msg)
+        _solve(output, parse_problem_files(demo_pseudomarket()), out, force=force)
+
+
+def solve(
+    folder: FolderArgument,
+    out: OutOption,
+    method: MethodOption = Method.AUTO,
+    time_limit: LimitOption = None,
+    tol: TolOption = 1e-9,
+    seed: SeedOption = 0,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Find prices and shares, certify them, and write them with their lottery."""
+    with verb(as_json, quiet) as output:
+        from fairlot.io.problem import read_problem_files
+
+        read = read_problem_files(folder)
+        _solve(output, read, out, method=method, time_limit=time_limit, tol=tol, seed=seed, force=force)
+
+
+def _solve(
+    output: Output,
+    read: ProblemFiles,
+    out: Path,
+    *,
+    method: Method = Method.AUTO,
+    time_limit: float | None = None,
+    tol: float = 1e-9,
+    seed: int = 0,
+    force: bool = False,
+) -> None:
+    from fairlot.certificate import Status
+    from fairlot.io.equilibrium import equilibrium_files, equilibrium_summary
+    from fairlot.io.results import refuse, write_result
+    from fairlot.progress import NullReporter, RichReporter
+    from fairlot.pseudomarket.solve import solve_equilibrium
+
+    refuse(out, force)  # before the work, not after it
+    silent = output.quiet or output.as_json
+    with nullcontext(NullReporter()) if silent else RichReporter() as reporter:
+        equilibrium = solve_equilibrium(
+            read.problem, method=method.value, tol=tol, time_limit=time_limit, seed=seed, reporter=reporter
+        )
+        lottery = None if equilibrium.shares is None else equilibrium.lottery()
+    write_result(out, equilibrium_files(equilibrium, lottery, read.files), force=force)
+    _tell(output, equilibrium, out)
+    output.data({"result": str(out), **equilibrium_summary(equilibrium)})
+    if equilibrium.status is not Status.CERTIFIED:
+        output.fail()
+
+
+def _tell(output: Output, equilibrium: Equilibrium, out: Path) -> None:
+    """Say in a few lines what came out."""
+    from fairlot.certificate import Status
+
+    market, stats, certificate = equilibrium.market, equilibrium.stats, equilibrium.certificate
+    output.say(
+        f"{market.title or 'Pseudo-market'}: {market.n_agents} agents, {market.n_goods} goods; "
+        f"{stats.method}, {stats.iterations} iterations, {stats.seconds:.1f} s"
+    )
+    if equilibrium.status is Status.CERTIFIED:
+        largest = max(check.residual for check in certificate.checks)
+        output.say(
+            f"Certified: all {len(certificate.checks)} conditions of a strong equilibrium hold; "
+            f"largest residual {largest:.1e}"
+        )
+    else:
+        output.say(f"NOT certified ({equilibrium.status.replace('_', ' ')}):")
+        for check in certificate.failed:
+            output.say(
+                f"  {check.name}: {check.residual:.1e} (at most {check.tolerance:.0e})  {check.witness}"
+            )
+    if equilibrium.prices is None:
+        output.say(f"No assignment exists: {equilibrium.infeasibility}")
+    else:
+        priced = int((equilibrium.prices > 0).sum())
+        dearest = int(equilibrium.prices.argmax())
+        most = f"; dearest '{market.goods[dearest]}' at {equilibrium.prices[dearest]:.4g}" if priced else ""
+        output.say(f"{priced} of {market.n_goods} goods have a price{most}")
+        satiated = int(equilibrium.satiated.sum())
+        output.say(f"{satiated} of {market.n_agents} agents can afford the best they can ask for")
+    output.say(f"Wrote {out}; next: fairlot verify {out}")

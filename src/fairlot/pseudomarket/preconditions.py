@@ -206,8 +206,8 @@ def _modules(market: PseudoMarket) -> Finding:
     text = "values add up, so every quota's set is a module; utilities are M♮-concave"
     if inside:
         text = (
-            f"{_some(inside)}, so its set is not a module; quotas and tapers together are still a "
-            "laminar concave function, so utilities are M♮-concave"
+            f"{inside[0]}, so its set is not a module (as for {len(inside)} sets in all); quotas and tapers "
+            "together are still a laminar concave function, so utilities are M♮-concave"
         )
     return Finding("M♮-concave utilities", Severity.OK, text)
 

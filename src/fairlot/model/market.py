@@ -97,6 +97,10 @@ class PseudoMarket:
                 issues.append(
                     Issue(f"value of {pair}", found=found, expected="a finite number of at least 0")
                 )
+            twice = (np.diff(rows) == 0) & (np.diff(values.indices) == 0)
+            for k in np.flatnonzero(twice):
+                pair = f"agent '{self.agents[rows[k]]}', good '{self.goods[values.indices[k]]}'"
+                issues.append(Issue(f"value of {pair}: stored twice", expected="one value per pair"))
         for part in (values.data, values.indices, values.indptr):
             part.flags.writeable = False
         set_(self, "values", values)
@@ -312,5 +316,15 @@ def _from_frame(frame: Any) -> tuple[FloatArray, list[str], list[str]]:
     if "agent" not in table.columns:
         raise InvalidProblemError([Issue("values", found="no column 'agent'", expected="a column 'agent'")])
     goods = [column for column in table.columns if column != "agent"]
-    cells = table.select(nw.col(goods).cast(nw.Float64)).to_numpy()
-    return np.asarray(cells, dtype=np.float64), [str(a) for a in table["agent"].to_list()], goods
+    cells, issues = [], []
+    for good in goods:
+        try:
+            cells.append(table.select(nw.col(good).cast(nw.Float64)).to_numpy())
+        except (TypeError, ValueError, nw.exceptions.NarwhalsError):
+            issues.append(Issue("values", column=good, found=str(table[good].dtype), expected="numbers"))
+    if issues:
+        raise InvalidProblemError(issues)
+    missing = table["agent"].is_null().to_list()
+    ids = ["" if no else str(a) for a, no in zip(table["agent"].to_list(), missing, strict=True)]
+    values = np.column_stack(cells) if cells else np.empty((len(ids), 0))
+    return values.astype(np.float64), ids, goods

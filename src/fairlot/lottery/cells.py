@@ -151,14 +151,18 @@ def laminar_side(sets: Sequence[CellSet], given: Expectations, issues: list[Issu
         ]
         none = np.empty(0, dtype=np.int64)
         return CellSets(none, none, none, (), np.full(len(given.copies), -1))
-    ordered = [sets[k] for k in forest.order[::-1]]
-    last = len(sets) - 1
+    # By first cell, larger sets first: parents come before their children, in the order of the ids.
+    size = np.array([len(members[k]) for k in forest.order], dtype=np.int64)
+    first = np.array([members[k][0] if len(members[k]) else 0 for k in forest.order], dtype=np.int64)
+    order = np.lexsort((-np.arange(len(sets)), -size, first))
+    position = np.append(np.argsort(order), -1)
+    ordered = [sets[forest.order[rank]] for rank in order]
     return CellSets(
-        parent=np.where(forest.parent >= 0, last - forest.parent, -1)[::-1],
+        parent=position[forest.parent[order]],
         lower=np.array([UNDECLARED if one.lower is None else one.lower for one in ordered], dtype=np.int64),
         upper=np.array([UNDECLARED if one.upper is None else one.upper for one in ordered], dtype=np.int64),
         names=tuple(one.name for one in ordered),
-        leaf=np.where(forest.leaf >= 0, last - forest.leaf, -1),
+        leaf=position[forest.leaf],
     )
 
 

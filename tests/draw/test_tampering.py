@@ -75,7 +75,7 @@ def test_every_flipped_byte_is_caught_even_under_a_new_manifest() -> None:
 def test_flipped_bytes_of_a_long_record_are_caught_under_a_new_manifest() -> None:
     # Only the last reason is free text that nothing refers to; every other one is hashed by what follows.
     original = json.loads(result_files()["transcript.json"])["reason"]
-    for where, files in flips(result_files(), 5):
+    for where, files in flips(result_files(), 11):
         if not failed(files):
             document = json.loads(files["transcript.json"])
             assert document.pop("reason") != original, where
@@ -259,6 +259,15 @@ def test_a_published_commitment_is_compared() -> None:
     published = json.loads(files["commitment.json"])["commitment"]
     assert verify_draw(files, commitment=published).passed
     assert [c.name for c in verify_draw(files, commitment="0" * 64).failed] == ["commitment"]
+
+
+def test_nobody_is_committed_to_twice() -> None:
+    # With two hashes for one agent the organiser could show her either.
+    frozen = json.loads(simple_result()["commitment.json"])["frozen"]
+    for key in ("agents", "files", "personal"):
+        twice = [*frozen[key], [frozen[key][-1][0], "0" * 64]]
+        assert "commitment" in failed(redrawn({}, {key: twice}))
+    assert failed(redrawn({}, {"files": [*frozen["files"], ["void.csv", digest(b"")]]})) == {"frozen files"}
 
 
 def test_swapped_draws_are_caught() -> None:

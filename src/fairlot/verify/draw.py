@@ -369,11 +369,12 @@ def check_lottery(files: Mapping[str, bytes]) -> None:
 
 
 def check_commitment(files: Mapping[str, bytes]) -> None:
-    """Hash what each commitment freezes."""
+    """Hash what each commitment freezes; no file and no agent may be in it twice."""
     for name, document in commitments(files):
-        need(
-            document["commitment"] == sha256(canonical(document["frozen"])), f"{name}: the hash does not fit"
-        )
+        frozen = document["frozen"]
+        for key in ("files", "personal", "agents"):
+            need(all(a[0] < b[0] for a, b in pairwise(frozen[key])), f"{name}: {key} do not ascend")
+        need(document["commitment"] == sha256(canonical(frozen)), f"{name}: the hash does not fit")
 
 
 def check_frozen(files: Mapping[str, bytes]) -> str | None:
@@ -383,7 +384,7 @@ def check_frozen(files: Mapping[str, bytes]) -> str | None:
         frozen = document["frozen"]
         need(Lottery(files).hash == frozen["lottery"], "lottery.json has changed")
         for name, digest in frozen["files"]:
-            need(sha256(files.get(name, b"")) == digest, f"{name} has changed or is missing")
+            need(name in files and sha256(files[name]) == digest, f"{name} has changed or is missing")
         closed.update(name for name, _ in frozen["personal"])
     return f"opened only with their salts, not here: {', '.join(sorted(closed))}" if closed else None
 
@@ -403,9 +404,8 @@ def check_record(files: Mapping[str, bytes]) -> None:
             seeds.add(t["seed"])
         else:
             empty = t["public_seed"] is t["seed"] is t["assignment"] is None
-            need(
-                empty and f"{folder}assignment.csv" not in files, f"{name}: aborted, yet something was drawn"
-            )
+            empty = empty and f"{folder}assignment.csv" not in files
+            need(empty, f"{name}: aborted, yet something was drawn")
         previous = sha256(files[name])
 
 
@@ -429,9 +429,7 @@ def check_seed(files: Mapping[str, bytes]) -> str | None:
             need(len(dict(opened)) == len(opened), f"{name}: one official twice")
             public = ceremony_seed(t["commitment"], origin["dice"], opened) if complete else None
         if t["status"] == "drawn":
-            announced = {"kind": origin["kind"]} | {
-                k: v for k, v in origin.items() if k in ("chain", "round")
-            }
+            announced = {key: origin[key] for key in ("kind", "chain", "round") if key in origin}
             if origin["kind"] == "ceremony":
                 announced["officials"] = [official for official, _, _ in origin["officials"]]
             need(source in ({"kind": "open"}, announced), f"{name}: another source than was announced")

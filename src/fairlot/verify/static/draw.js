@@ -457,7 +457,12 @@ const fairlotDraw = (() => {
 
   const checkCommitment = (files) => {
     for (const [folder, document] of commitments(files)) {
-      const digest = hash(canonicalBytes(document.get("frozen")));
+      const frozen = document.get("frozen");
+      for (const key of ["files", "personal", "agents"]) {
+        const ascends = frozen.get(key).every(([id], k, list) => !k || ascending(list[k - 1][0], id) < 0);
+        need(ascends, `${folder}commitment.json: ${key} do not ascend`);
+      }
+      const digest = hash(canonicalBytes(frozen));
       need(document.get("commitment") === digest, `${folder}commitment.json: the hash does not fit`);
     }
   };
@@ -468,7 +473,7 @@ const fairlotDraw = (() => {
       const frozen = document.get("frozen");
       need(new Lottery(files).hash === frozen.get("lottery"), "lottery.json has changed");
       for (const [name, digest] of frozen.get("files")) {
-        need(hash(files.get(name) ?? new Uint8Array(0)) === digest, `${name} has changed or is missing`);
+        need(files.has(name) && hash(files.get(name)) === digest, `${name} has changed or is missing`);
       }
       frozen.get("personal").forEach(([name]) => closed.add(name));
     }

@@ -35,7 +35,7 @@ from fairlot.lottery.seeds import DrandRound, DrawRefusedError, GivenSeed, Sourc
 from fairlot.model.lotteries import Lottery
 from fairlot.verify import beacon
 from fairlot.verify.draw import verify
-from fairlot.verify.personal import agent_rows
+from fairlot.verify.personal import agent_rows, is_personal
 from fairlot.verify.transcript import verify_commitment, verify_draw
 
 needs_curve = pytest.mark.skipif(
@@ -206,6 +206,16 @@ def test_personal_tables_are_hashed_under_salts_alone() -> None:
     fresh = new_salts(DRAW, solved())
     assert fresh.agents.keys() == salts().agents.keys()
     assert len({*fresh.agents.values(), *fresh.files.values()}) == 3
+
+
+def test_tables_that_cannot_be_read_are_not_published() -> None:
+    for data in (b"x" * 200_000, b"agent,good\nann\n", b"agent,good\n\xff,art\n", b'agent,good\n"ann\n'):
+        assert is_personal("input/values.csv", data)
+        with refused("input/values.csv"):
+            new_salts(DRAW, {"input/values.csv": data})
+    assert not is_personal("input/goods.csv", b"good,capacity\n")
+    assert not is_personal("shares.csv", b"agent,good,share\n")
+    assert not is_personal("input/values.csv", b"")
 
 
 def test_rows_of_agents_are_gathered_as_a_plain_reader_would() -> None:

@@ -259,7 +259,7 @@ def _tell_commitment(output: Output, frozen: Commitment, result: Path) -> None:
         output.say(f"The seed will be drand's round {source.round}, signed at {_utc(source.round)}")
         output.say(f"Then: fairlot draw {result} --drand-round {source.round} --signature HEX")
     elif source.kind == "ceremony":
-        output.say(f"The seed will come from {', '.join(source.officials)}, and dice")
+        output.say(f"The seed will come from {source}, and dice")
         output.say(f"Then: fairlot ceremony {result}")
     else:
         output.say("No source of the seed is announced: whoever supplies it could try several. To leave no")

@@ -313,7 +313,7 @@ def draw(
         msg = "the lottery is not the one that was frozen"
         raise DrawRefusedError(msg)
     if not frozen.source.allows(evidence.source):
-        msg = f"the commitment announced another source of the seed: {frozen.source.to_dict()}"
+        msg = f"the commitment announced another source of the seed: {frozen.source}"
         raise DrawRefusedError(msg)
     number, before = _follow(previous, reason)
     evidence.check(frozen.hash)

@@ -43,8 +43,8 @@ class Source:
 
     Examples
     --------
-    >>> Source("drand", round=1000).to_dict()["round"]
-    1000
+    >>> print(Source("drand", round=1000))
+    round 1000 of drand
     """
 
     kind: Literal["open", "drand", "ceremony"] = "open"
@@ -76,6 +76,15 @@ class Source:
     def from_dict(cls, document: dict[str, Any]) -> Source:
         """Read what :meth:`to_dict` wrote."""
         return cls(document["kind"], document.get("round"), tuple(document.get("officials", ())))
+
+    def __str__(self) -> str:
+        if self.kind == "drand":
+            return f"round {self.round} of drand"
+        return (
+            f"a ceremony of {', '.join(self.officials)}"
+            if self.kind == "ceremony"
+            else "no source in particular"
+        )
 
     def allows(self, other: Source) -> bool:
         """Tell whether a seed from another source may be drawn with after announcing this one."""

@@ -14,7 +14,7 @@ from fairlot.errors import InvalidProblemError
 from fairlot.io.equilibrium import published_market, read_equilibrium
 from fairlot.io.results import MANIFEST, ResultFolderError, manifest, write_result
 from fairlot.io.verification import verify_files, verify_result
-from fairlot.lottery.record import commit_result, draw_result
+from fairlot.lottery.record import commit_result, draw_result, public_part
 from fairlot.lottery.salts import new_salts
 
 Files = dict[str, bytes]
@@ -131,7 +131,8 @@ def test_damage_under_the_old_seal(damage: Callable[[Files], Files], checks: lis
             ["summary"],
         ),
         (lambda f: f | {"certificate.json": b"{}"}, ["summary"]),
-        (lambda f: replaced(f, "summary.json", "certified", "infeasible"), ["summary"]),
+        (lambda f: replaced(f, "summary.json", '"certified"', '"uncertified"'), ["summary"]),
+        (lambda f: replaced(f, "summary.json", '"certified"', '"infeasible"'), ["infeasibility"]),
     ],
 )
 def test_damage_under_a_fresh_seal(damage: Callable[[Files], Files], checks: list[str]) -> None:
@@ -179,6 +180,21 @@ def test_a_commitment_and_a_draw_are_checked_too() -> None:
     done = sealed(drawn(files))
     assert failed(done) == []
     assert {"draw: seed", "draw: assignment", "draw: bounds"} < {c.name for c in verify_files(done).checks}
+
+
+def test_a_published_part_is_checked_as_far_as_it_goes() -> None:
+    files = sealed(drawn(sealed(result_files())))
+    public = sealed(public_part(files))
+    verification = verify_files(public)
+    assert verification.passed
+    assert not any(check.name.startswith("equilibrium") for check in verification.checks)
+    assert "input/agents.csv, input/values.csv is kept back" in verification.unseen[0]
+    assert any(note.startswith("how the public seed came about") for note in verify_files(files).unseen)
+    assert verification.to_dict()["unseen"] == list(verification.unseen)
+    assert failed(sealed({**public, "assignment.csv": b"agent,good,copies\n"})) == [
+        "draw: assignment",
+        "draw: bounds",
+    ]
 
 
 @pytest.mark.parametrize(

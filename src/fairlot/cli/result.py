@@ -45,8 +45,9 @@ def verify(result: ResultArgument, as_json: JsonOption = False, quiet: QuietOpti
             if not check.passed:
                 size = f"{check.residual:g}, at most {check.tolerance:g}: {check.witness}"
             output.say(f"{mark}  {check.name.ljust(width)}  {size}")
-        passed = "Everything in this folder checks." if certificate.passed else "This folder does NOT check."
-        output.say(passed)
+        for note in certificate.unseen:
+            output.say(f"not checked: {note}")
+        output.say("All of these checks pass." if certificate.passed else "This result does NOT check.")
         output.data({"result": str(result), **certificate.to_dict()})
         if not certificate.passed:
             output.fail()
@@ -56,15 +57,19 @@ def _tell(output: Output, explanation: Explanation) -> None:
     for paragraph in explanation.sentences():
         output.say(paragraph)
         output.say()
-    rows = [("good", "value", "price", "leaves", "share", "why")]
+    rows: list[tuple[str, ...]] = [("good", "value", "price", "leaves", "share", "why")]
     for line in explanation.lines:
         why = f"{line.reason.value} ({line.quota})" if line.quota else line.reason.value
-        numbers = (f"{line.value:g}", f"{line.price:.4g}", f"{line.left:.4g}", f"{line.share:.4g}")
+        numbers = map(_number, (line.value, line.price, line.left, line.share))
         rows.append((line.good, *numbers, why))
     widths = [max(len(row[k]) for row in rows) for k in range(5)]
     for row in rows:
         cells = [row[0].ljust(widths[0]), *(row[k].rjust(widths[k]) for k in range(1, 5)), row[5]]
         output.say("  ".join(cells))
+
+
+def _number(number: float) -> str:
+    return f"{round(number, 9) + 0.0:.4g}"
 
 
 def _drawn(files: Mapping[str, bytes], agent: str) -> dict[str, int] | None:

@@ -5,6 +5,7 @@
 ``input``           ``input/`` is a problem folder, in canonical form
 ``published``       prices and shares can be read, for the agents and goods of the input
 ``summary``         ``certificate.json`` and ``summary.json`` claim no more than what is found here
+``infeasibility``   (only where ``summary.json`` says so) no assignment respects all bounds
 ``equilibrium: …``  the conditions of a strong equilibrium (:mod:`fairlot.verify.equilibrium`)
 ``lottery: …``      the published lottery has the published shares and respects every bound of the market
 ``draw: …``         after a commitment: what was frozen; after a draw: seed, assignment, bounds, record
@@ -17,11 +18,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fairlot.certificate import Certificate, Check
 from fairlot.errors import FairlotError
-from fairlot.io.equilibrium import INPUT, PublishedEquilibrium, read_equilibrium
+from fairlot.io.equilibrium import INPUT, PublishedEquilibrium, published_market, read_equilibrium
 from fairlot.io.problem import parse_problem_files
 from fairlot.io.results import manifest_faults, read_result
 
@@ -30,20 +33,38 @@ _LOTTERY = "lottery: "
 _DRAW = "draw: "
 
 
-def verify_result(folder: str | Path, tol: float = 1e-9) -> Certificate:
+@dataclass(frozen=True)
+class Verification(Certificate):
+    """The certificate of a result folder, and what it says nothing about.
+
+    Parameters
+    ----------
+    unseen : tuple of str
+        What no check could see, in words.
+    """
+
+    unseen: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the checks, and what was not seen."""
+        return {**super().to_dict(), "unseen": list(self.unseen)}
+
+
+def verify_result(folder: str | Path, tol: float = 1e-9) -> Verification:
     """Recompute everything that a result folder claims.
 
     Parameters
     ----------
     folder : str or Path
-        A result folder.
+        A result folder, or what was published of one.
     tol : float
         Largest residual of an equilibrium or lottery condition that passes.
 
     Returns
     -------
-    Certificate
-        The checks of this module.
+    Verification
+        The checks of this module. Where personal tables are kept back, prices and shares cannot be
+        recomputed: those checks are left out, and ``unseen`` says so.
 
     Raises
     ------
@@ -53,19 +74,57 @@ def verify_result(folder: str | Path, tol: float = 1e-9) -> Certificate:
     return verify_files(read_result(folder), tol)
 
 
-def verify_files(files: Mapping[str, bytes], tol: float = 1e-9) -> Certificate:
+def verify_files(files: Mapping[str, bytes], tol: float = 1e-9) -> Verification:
     """Recompute everything that the files of a result folder claim; see :func:`verify_result`."""
-    faults = manifest_faults(files)
-    checks = [_count("manifest", faults), _count("input", _input_faults(files))]
-    try:
-        published = read_equilibrium(files)
-    except FairlotError as error:
-        checks.append(_count("published", str(error).splitlines()))
+    checks = [_count("manifest", manifest_faults(files))]
+    unseen: list[str] = []
+    kept_back = _kept_back(files)
+    if kept_back:
+        unseen.append(
+            f"{', '.join(kept_back)} is kept back, so prices, shares and the lottery's bounds were not "
+            "recomputed; only who holds the whole result can do that"
+        )
+    elif _status(files) == "infeasible":
+        checks += [_count("input", _input_faults(files)), _count("infeasibility", _feasible(files))]
     else:
-        checks += [_count("published", []), *_equilibrium(published, tol), *_lottery(files, published, tol)]
-    checks += _draw(files)
-    checks.insert(3, _count("summary", _claims(files, checks)))
-    return Certificate(tuple(check.name for check in checks), tuple(checks))
+        checks.append(_count("input", _input_faults(files)))
+        try:
+            published = read_equilibrium(files)
+        except FairlotError as error:
+            checks.append(_count("published", str(error).splitlines()))
+        else:
+            checks.append(_count("published", []))
+            checks += [*_equilibrium(published, tol), *_lottery(files, published, tol)]
+        checks.append(_count("summary", _claims(files, checks)))
+    checks += _draw(files, unseen)
+    return Verification(tuple(check.name for check in checks), tuple(checks), tuple(unseen))
+
+
+def _status(files: Mapping[str, bytes]) -> str:
+    try:
+        return str(json.loads(files["summary.json"])["status"])
+    except (KeyError, ValueError, TypeError):
+        return ""
+
+
+def _feasible(files: Mapping[str, bytes]) -> list[str]:
+    """Look for an assignment where the result says that there is none."""
+    from fairlot.pseudomarket.preconditions import feasible_assignment
+
+    try:
+        trouble = feasible_assignment(published_market(files))
+    except FairlotError as error:
+        return str(error).splitlines()
+    return [] if trouble else ["an assignment within all bounds exists"]
+
+
+def _kept_back(files: Mapping[str, bytes]) -> list[str]:
+    """Name the personal tables that the commitment froze and the folder does not hold."""
+    try:
+        personal = json.loads(files["commitment.json"])["frozen"]["personal"]
+        return [name for name, _ in personal if name not in files]
+    except (KeyError, ValueError, TypeError):
+        return []
 
 
 def _count(name: str, faults: list[str]) -> Check:
@@ -102,9 +161,9 @@ def _claims(files: Mapping[str, bytes], checks: list[Check]) -> list[str]:
     """Compare what the folder claims of itself with what was found."""
     try:
         claimed = json.loads(files["certificate.json"])["passed"]
-        status = json.loads(files["summary.json"])["status"]
-    except (KeyError, ValueError, TypeError) as error:
-        return [f"certificate.json or summary.json cannot be read: {error}"]
+    except (KeyError, ValueError, TypeError):
+        return ["certificate.json cannot be read"]
+    status = _status(files)
     found = all(check.passed for check in checks if check.name.startswith(_EQUILIBRIUM))
     faults = []
     if claimed is not False and not found:
@@ -128,8 +187,8 @@ def _lottery(files: Mapping[str, bytes], published: PublishedEquilibrium, tol: f
     return [_count(f"{_LOTTERY}file", []), *(_renamed(_LOTTERY, check) for check in certificate.checks)]
 
 
-def _draw(files: Mapping[str, bytes]) -> list[Check]:
-    """Check the commitment, and the draws once there is a transcript."""
+def _draw(files: Mapping[str, bytes], unseen: list[str]) -> list[Check]:
+    """Check the commitment, and the draws once there is a transcript; note what these cannot see."""
     from fairlot.verify.draw import CHECKS, Fault
 
     if "commitment.json" not in files:
@@ -138,10 +197,12 @@ def _draw(files: Mapping[str, bytes]) -> list[Check]:
     names = [name for name in CHECKS if name != "manifest" and ("transcript.json" in files or name in before)]
     checks = []
     for name in names:
+        faults: list[str] = []
         try:
-            CHECKS[name](files)
+            note = CHECKS[name](files)
         except Fault as fault:
-            checks.append(_count(f"{_DRAW}{name}", [str(fault)]))
+            faults.append(str(fault))
         else:
-            checks.append(_count(f"{_DRAW}{name}", []))
+            unseen += [note] if note else []
+        checks.append(_count(f"{_DRAW}{name}", faults))
     return checks

@@ -105,7 +105,9 @@ def random_shares(market: PseudoMarket, rng: np.random.Generator) -> RandomAlloc
         rows.append(row[market.pair_good])
         low.append(0)
         high.append(bound)
-    a = np.array(rows).reshape(-1, n_pairs)
+    a = np.array(rows).reshape(len(rows), n_pairs)
+    if n_pairs == 0:
+        return RandomAllocation(market.agents, market.goods, market.values)
     points = []
     for _ in range(3):
         result = linprog(

@@ -111,9 +111,8 @@ def utility_guarantee(market: PseudoMarket, lottery: Lottery) -> UtilityGuarante
 
     .. math:: u - E u = \sum_c (v_c - \mu_{S(c)}) \delta_c + \sum_S (\mu_S - \mu_{\text{parent}}) \delta_S,
 
-    and :math:`|\delta| < 1`, or 0 where the expectation is an integer. From the innermost sets outwards,
-    :math:`\mu_S` is the median of what it meets there: values of cells, references of inner sets, and 0 if
-    the set's own total is no integer.
+    and :math:`|\delta| < 1`, or 0 where the expectation is an integer. The bound is the least over all
+    references: each is a median of what it meets, found from the innermost sets outwards.
 
     Parameters
     ----------
@@ -122,29 +121,32 @@ def utility_guarantee(market: PseudoMarket, lottery: Lottery) -> UtilityGuarante
     lottery : Lottery
         Any lottery over the market's shares.
     """
-    sets = lottery.agent_sets
+    sets, d = lottery.agent_sets, lottery.denominator
     values = _values(market, lottery)
-    d = lottery.denominator
     totals = sets.totals(lottery.whole, lottery.fraction, d)
-    owner = np.full(sets.n_sets, -1, dtype=np.int64)
-    met: list[list[float]] = [[] for _ in range(sets.n_sets)]
-    for cell in np.flatnonzero(lottery.fraction):
-        met[sets.leaf[cell]].append(float(values[cell]))
+    owner = np.full(sets.n_sets + 1, -1, dtype=np.int64)
     owner[sets.leaf] = lottery.cell_agent
+    # What a reference meets: intervals of values, whose distance from it counts.
+    met: list[list[tuple[float, float]]] = [[] for _ in range(sets.n_sets)]
+    for cell in np.flatnonzero(lottery.fraction):
+        met[sets.leaf[cell]].append((float(values[cell]), float(values[cell])))
     bound = np.zeros(len(lottery.agents))
     revealed = np.zeros(len(lottery.agents), dtype=bool)
     for s in range(sets.n_sets - 1, -1, -1):
-        varies = totals[s] % d != 0
-        reference = float(np.median(met[s] + [0.0] * varies)) if met[s] else 0.0
-        above = sets.parent[s]
-        bound[owner[s]] += sum(abs(value - reference) for value in met[s])
-        if varies and above >= 0:
-            met[above].append(reference)
-        elif varies:
-            bound[owner[s]] += abs(reference)
+        agent, above = owner[s], sets.parent[s]
+        owner[above] = agent
+        revealed[agent] |= sets.names[s].startswith(_BEST)
+        if not met[s]:
+            continue
+        ends = sorted(end for interval in met[s] for end in interval)
+        low, high = ends[len(met[s]) - 1], ends[len(met[s])]
+        bound[agent] += sum(max(left - low, low - right, 0.0) for left, right in met[s])
+        if totals[s] % d == 0:
+            continue
         if above >= 0:
-            owner[above] = owner[s]
-        revealed[owner[s]] |= sets.names[s].startswith(_BEST)
+            met[above].append((low, high))
+        else:
+            bound[agent] += max(low, -high, 0.0)
     return UtilityGuarantee(lottery.agents, bound, _promised(market, lottery, values), revealed)
 
 

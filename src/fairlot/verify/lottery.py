@@ -109,15 +109,19 @@ def verify_assignment(lottery: Lottery, assignment: Assignment) -> Certificate:
         What was drawn; agents and goods in any order.
     """
     ids = _same_ids(lottery, assignment.agents, assignment.goods)
-    matrix = _aligned(assignment.matrix, assignment.agents, assignment.goods, lottery)
-    copies = np.asarray(matrix[lottery.cell_agent, lottery.cell_good]).ravel().astype(np.int64)
-    matrix[lottery.cell_agent, lottery.cell_good] = 0
-    outside = matrix.tocoo()
+    drawn = _aligned(assignment.matrix, assignment.agents, assignment.goods, lottery).tocoo()
+    n_goods = len(lottery.goods)
+    cells = lottery.cell_agent * n_goods + lottery.cell_good
+    place = np.searchsorted(cells, drawn.row * n_goods + drawn.col)
+    known = np.append(cells, -1)[place] == drawn.row * n_goods + drawn.col
+    copies = np.zeros(lottery.n_cells, dtype=np.int64)
+    copies[place[known]] = drawn.data[known]
     checks = _rounded(lottery, [copies])
-    if outside.data.any():
-        k = int(np.argmax(outside.data))
-        residual = max(checks[0].residual, float(outside.data[k]))
-        witness = f"{_pair(lottery, int(outside.row[k]), int(outside.col[k]))} is no cell of the lottery"
+    elsewhere = np.where(known, 0, drawn.data)
+    if elsewhere.any():
+        k = int(np.argmax(elsewhere))
+        residual = max(checks[0].residual, float(elsewhere[k]))
+        witness = f"{_pair(lottery, int(drawn.row[k]), int(drawn.col[k]))} is no cell of the lottery"
         checks[0] = Check("cells", residual, 0.0, witness)
     return Certificate(REQUIRED_OF_ASSIGNMENT, (ids, *checks))
 
@@ -199,7 +203,7 @@ def _expectations(lottery: Lottery, shares: RandomAllocation, tol: float) -> Che
         return Check("expectations", 0.0, tol)
     worst = int(np.argmax(off.data))  # the first NaN, if there is one
     witness = _pair(lottery, int(off.row[worst]), int(off.col[worst]))
-    return Check("expectations", float(off.data[worst]), tol, witness if off.data[worst] > 0 else "")
+    return Check("expectations", float(off.data[worst]), tol, "" if off.data[worst] <= 0 else witness)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from fairlot.lottery.canonical import canonical_json
+from fairlot.lottery.protocol.canonical import canonical_json
 from fairlot.model.lotteries import Lottery
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from bihierarchies import document
 from small_results import result_files
 
-from fairlot.lottery.canonical import canonical_json, digest, fields
-from fairlot.lottery.ceremony import Ceremony, seal
-from fairlot.lottery.protocol import draw, inner_seed, ticket
-from fairlot.lottery.seeds import DrandRound
+from fairlot.lottery.protocol.canonical import canonical_json, digest, fields
+from fairlot.lottery.protocol.ceremony import Ceremony, seal
+from fairlot.lottery.protocol.seeds import DrandRound
+from fairlot.lottery.protocol.steps import draw, inner_seed, ticket
 from fairlot.model.lotteries import Lottery
 from fairlot.verify.draw import coins
 from fairlot.verify.personal import salted

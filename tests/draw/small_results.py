@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fairlot.io.results import manifest
-from fairlot.lottery.canonical import canonical_json, digest
-from fairlot.lottery.ceremony import Ceremony, seal
-from fairlot.lottery.record import Change, abort_result, commit_result, draw_result
-from fairlot.lottery.salts import Salts
-from fairlot.lottery.seeds import DrandRound, Source
+from fairlot.lottery.protocol.canonical import canonical_json, digest
+from fairlot.lottery.protocol.ceremony import Ceremony, seal
+from fairlot.lottery.protocol.record import Change, abort_result, commit_result, draw_result
+from fairlot.lottery.protocol.salts import Salts
+from fairlot.lottery.protocol.seeds import DrandRound, Source
 
 ROUND = 1000
 SIGNATURE = bytes.fromhex(

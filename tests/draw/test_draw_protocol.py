@@ -26,12 +26,18 @@ from small_results import (
 from fairlot.errors import InvalidProblemError, MissingExtraError
 from fairlot.io.results import manifest_faults
 from fairlot.io.tables import write_csv
-from fairlot.lottery.canonical import assignment_csv, digest
-from fairlot.lottery.ceremony import Ceremony, seal
-from fairlot.lottery.protocol import Commitment, Transcript, abort, commit, draw
-from fairlot.lottery.record import abort_result, commit_result, draw_result, public_part, read_lottery
-from fairlot.lottery.salts import Salts, new_salts
-from fairlot.lottery.seeds import DrandRound, DrawRefusedError, GivenSeed, Source
+from fairlot.lottery.protocol.canonical import assignment_csv, digest
+from fairlot.lottery.protocol.ceremony import Ceremony, seal
+from fairlot.lottery.protocol.record import (
+    abort_result,
+    commit_result,
+    draw_result,
+    public_part,
+    read_lottery,
+)
+from fairlot.lottery.protocol.salts import Salts, new_salts
+from fairlot.lottery.protocol.seeds import DrandRound, DrawRefusedError, GivenSeed, Source
+from fairlot.lottery.protocol.steps import Commitment, Transcript, abort, commit, draw
 from fairlot.model.lotteries import Lottery
 from fairlot.verify import beacon
 from fairlot.verify.draw import verify

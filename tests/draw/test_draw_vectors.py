@@ -11,9 +11,9 @@ import make_vectors
 import pytest
 from javascript import ask, needs_node
 
-from fairlot.lottery.canonical import assignment_csv, fields, frozen_lottery
-from fairlot.lottery.ceremony import Ceremony
-from fairlot.lottery.protocol import inner_seed, ticket
+from fairlot.lottery.protocol.canonical import assignment_csv, fields, frozen_lottery
+from fairlot.lottery.protocol.ceremony import Ceremony
+from fairlot.lottery.protocol.steps import inner_seed, ticket
 from fairlot.lottery.walk import draw_walk
 from fairlot.model.lotteries import Lottery
 from fairlot.verify import beacon

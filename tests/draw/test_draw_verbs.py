@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 from fairlot.cli.draw import ceremony, commit, draw
 from fairlot.io.results import add_to_result, read_result, write_result
-from fairlot.lottery.record import commit_result
-from fairlot.lottery.salts import Salts
-from fairlot.lottery.seeds import Source
+from fairlot.lottery.protocol.record import commit_result
+from fairlot.lottery.protocol.salts import Salts
+from fairlot.lottery.protocol.seeds import Source
 from fairlot.verify import draw as twin
 from fairlot.verify.transcript import verify_draw
 

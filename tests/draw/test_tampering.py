@@ -12,9 +12,9 @@ import pytest
 from javascript import ask, needs_node
 from small_results import ROUND, VALUES, changed, committed, drand_result, result_files, salts, sealed, seed
 
-from fairlot.lottery.canonical import canonical_json, digest
-from fairlot.lottery.protocol import inner_seed
-from fairlot.lottery.record import draw_result
+from fairlot.lottery.protocol.canonical import canonical_json, digest
+from fairlot.lottery.protocol.record import draw_result
+from fairlot.lottery.protocol.steps import inner_seed
 from fairlot.verify import draw as twin
 from fairlot.verify.transcript import REQUIRED, verify_draw
 

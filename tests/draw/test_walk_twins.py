@@ -12,7 +12,7 @@ from fractions import Fraction
 import pytest
 from bihierarchies import document, lottery_bytes
 
-from fairlot.lottery.canonical import assignment_csv, canonical_json
+from fairlot.lottery.protocol.canonical import assignment_csv, canonical_json
 from fairlot.lottery.walk import draw_walk
 from fairlot.model.lotteries import Lottery
 from fairlot.verify import draw as twin

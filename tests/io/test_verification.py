@@ -14,8 +14,8 @@ from fairlot.errors import InvalidProblemError
 from fairlot.io.equilibrium import published_market, read_equilibrium
 from fairlot.io.results import MANIFEST, ResultFolderError, manifest, write_result
 from fairlot.io.verification import verify_files, verify_result
-from fairlot.lottery.record import commit_result, draw_result, public_part
-from fairlot.lottery.salts import new_salts
+from fairlot.lottery.protocol.record import commit_result, draw_result, public_part
+from fairlot.lottery.protocol.salts import new_salts
 
 Files = dict[str, bytes]
 
@@ -176,7 +176,7 @@ def test_a_commitment_and_a_draw_are_checked_too() -> None:
     committed = sealed({**files, **change.write})
     names = {check.name for check in verify_files(committed).checks if check.name.startswith("draw: ")}
     assert failed(committed) == []
-    assert names == {"draw: lottery", "draw: commitment", "draw: frozen files"}
+    assert names == {f"draw: {name}" for name in ("lottery", "commitment", "frozen files", "personal tables")}
     done = sealed(drawn(files))
     assert failed(done) == []
     assert {"draw: seed", "draw: assignment", "draw: bounds"} < {c.name for c in verify_files(done).checks}

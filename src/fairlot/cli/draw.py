@@ -10,10 +10,10 @@ import typer
 from fairlot.cli.output import JsonOption, Output, QuietOption, ResultArgument, verb
 
 if TYPE_CHECKING:
-    from fairlot.lottery.ceremony import Ceremony
-    from fairlot.lottery.protocol import Commitment
-    from fairlot.lottery.salts import Salts
-    from fairlot.lottery.seeds import Seed
+    from fairlot.lottery.protocol.ceremony import Ceremony
+    from fairlot.lottery.protocol.salts import Salts
+    from fairlot.lottery.protocol.seeds import Seed
+    from fairlot.lottery.protocol.steps import Commitment
 
 NameOption = Annotated[
     str | None, typer.Option("--name", help="Name of the draw; default: the folder's name.")
@@ -57,8 +57,8 @@ def commit(
     """Freeze what the draw depends on, and print the hash to publish."""
     with verb(as_json, quiet) as output:
         from fairlot.io.results import add_to_result, read_result
-        from fairlot.lottery.record import commit_result
-        from fairlot.lottery.seeds import DrawRefusedError, Source
+        from fairlot.lottery.protocol.record import commit_result
+        from fairlot.lottery.protocol.seeds import DrawRefusedError, Source
 
         if drand_round is not None and official:
             msg = "a draw has one source of its seed: --drand-round or --official, not both"
@@ -104,7 +104,7 @@ def draw(
     """Draw one assignment from the public seed."""
     with verb(as_json, quiet) as output:
         from fairlot.io.results import add_to_result, read_result, refuse, write_result
-        from fairlot.lottery.record import abort_result, draw_result, public_part
+        from fairlot.lottery.protocol.record import abort_result, draw_result, public_part
 
         files = read_result(result)
         if public is not None:
@@ -159,9 +159,14 @@ def ceremony(
     """Walk officials through a seed: seal numbers, roll dice, reveal."""
     with verb(as_json, quiet) as output:
         from fairlot.io.results import add_to_result, read_result
-        from fairlot.lottery.ceremony import Ceremony
-        from fairlot.lottery.record import CEREMONY_FILE, COMMITMENT_FILE, TRANSCRIPT_FILE, read_commitment
-        from fairlot.lottery.seeds import DrawRefusedError
+        from fairlot.lottery.protocol.ceremony import Ceremony
+        from fairlot.lottery.protocol.record import (
+            CEREMONY_FILE,
+            COMMITMENT_FILE,
+            TRANSCRIPT_FILE,
+            read_commitment,
+        )
+        from fairlot.lottery.protocol.seeds import DrawRefusedError
 
         files = read_result(result)
         frozen = read_commitment(files)
@@ -213,7 +218,7 @@ def _refuse_past(drand_round: int) -> None:
     """Refuse a round whose randomness is known already."""
     import time
 
-    from fairlot.lottery.seeds import DrawRefusedError
+    from fairlot.lottery.protocol.seeds import DrawRefusedError
     from fairlot.verify.beacon import round_time
 
     if round_time(drand_round) <= time.time():
@@ -236,7 +241,7 @@ def _utc(drand_round: int) -> str:
 def _salts(private: Path, draw_id: str, files: dict[str, bytes]) -> Salts | None:
     """Read the salts of an earlier commitment of this draw, or make new ones where any are needed."""
     from fairlot.io.private import write_private
-    from fairlot.lottery.salts import Salts, new_salts, personal_tables
+    from fairlot.lottery.protocol.salts import Salts, new_salts, personal_tables
 
     if not personal_tables(files):
         return None
@@ -269,9 +274,9 @@ def _tell_commitment(output: Output, frozen: Commitment, result: Path) -> None:
 
 def _seed(files: dict[str, bytes], seed: str | None, drand_round: int | None, signature: str | None) -> Seed:
     """Return the seed that the options name; by default that of a finished ceremony."""
-    from fairlot.lottery.ceremony import Ceremony
-    from fairlot.lottery.record import CEREMONY_FILE, read_commitment
-    from fairlot.lottery.seeds import DrandRound, DrawRefusedError, GivenSeed
+    from fairlot.lottery.protocol.ceremony import Ceremony
+    from fairlot.lottery.protocol.record import CEREMONY_FILE, read_commitment
+    from fairlot.lottery.protocol.seeds import DrandRound, DrawRefusedError, GivenSeed
 
     if seed is not None and (drand_round is not None or signature is not None):
         msg = "one seed: --seed, or --drand-round with --signature"
@@ -293,7 +298,7 @@ def _seed(files: dict[str, bytes], seed: str | None, drand_round: int | None, si
 
 
 def _bytes(text: str, option: str, length: int) -> bytes:
-    from fairlot.lottery.seeds import DrawRefusedError
+    from fairlot.lottery.protocol.seeds import DrawRefusedError
 
     try:
         data = bytes.fromhex(text)
@@ -314,8 +319,8 @@ def _ask(question: str, *, hide_input: bool = False) -> str:
 def _ask_seals(output: Output, frozen: Commitment, officials: list[str]) -> Ceremony:
     import secrets
 
-    from fairlot.lottery.ceremony import Ceremony
-    from fairlot.lottery.ceremony import seal as seal_of
+    from fairlot.lottery.protocol.ceremony import Ceremony
+    from fairlot.lottery.protocol.ceremony import seal as seal_of
 
     names = list(frozen.source.officials) or officials
     if not names:
@@ -336,7 +341,7 @@ def _ask_seals(output: Output, frozen: Commitment, officials: list[str]) -> Cere
 def _make_seal(output: Output, frozen: Commitment, name: str) -> None:
     import secrets
 
-    from fairlot.lottery.ceremony import seal as seal_of
+    from fairlot.lottery.protocol.ceremony import seal as seal_of
 
     number = secrets.token_hex(32)
     sealed = seal_of(frozen.hash, name, number)

@@ -10,8 +10,8 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fairlot.lottery.canonical import canonical_json
-from fairlot.lottery.seeds import DrawRefusedError
+from fairlot.lottery.protocol.canonical import canonical_json
+from fairlot.lottery.protocol.seeds import DrawRefusedError
 from fairlot.verify.draw import Fault, read
 from fairlot.verify.personal import SALTS, agent_rows, is_personal
 

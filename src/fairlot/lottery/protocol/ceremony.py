@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fairlot.lottery.canonical import canonical_json, digest, fields
-from fairlot.lottery.seeds import DrawRefusedError, Source
+from fairlot.lottery.protocol.canonical import canonical_json, digest, fields
+from fairlot.lottery.protocol.seeds import DrawRefusedError, Source
 from fairlot.verify.draw import CEREMONY, HASH, TRANSCRIPT, Fault, fits, read
 
 MIN_DICE = 20

@@ -4,7 +4,7 @@ The commitment fixes everything a draw depends on but the seed. The seed must be
 when the commitment was published, and nobody could choose afterwards. Three sources:
 
 - a round of the public beacon *drand*, announced by number before it is signed (:class:`DrandRound`);
-- a ceremony of officials and public dice (:class:`~fairlot.lottery.ceremony.Ceremony`);
+- a ceremony of officials and public dice (:class:`~fairlot.lottery.protocol.ceremony.Ceremony`);
 - any 32 bytes, whose origin witnesses must vouch for (:class:`GivenSeed`).
 
 A commitment that announces its source leaves no choice of the seed at all; one that leaves it open allows

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fairlot.lottery.ceremony import Ceremony
-from fairlot.lottery.protocol import Commitment, Draw, Transcript, abort, commit, draw
-from fairlot.lottery.salts import Salts
-from fairlot.lottery.seeds import DrawRefusedError, Seed, Source
+from fairlot.lottery.protocol.ceremony import Ceremony
+from fairlot.lottery.protocol.salts import Salts
+from fairlot.lottery.protocol.seeds import DrawRefusedError, Seed, Source
+from fairlot.lottery.protocol.steps import Commitment, Draw, Transcript, abort, commit, draw
 from fairlot.model.lotteries import Lottery
 from fairlot.verify.draw import Fault, check_frozen
 

@@ -2,7 +2,7 @@
 
 1. *Commit.* Everything the draw depends on is frozen as canonical bytes; their SHA-256, the *commitment*,
    is published.
-2. *Seed.* 32 public bytes from a source that nobody controls (:mod:`fairlot.lottery.seeds`).
+2. *Seed.* 32 public bytes from a source that nobody controls (:mod:`fairlot.lottery.protocol.seeds`).
 3. *Draw.* With ‖ for joining bytes,
 
        seed = SHA-256("fairlot-draw-v1" ‖ SHA-256(public seed) ‖ commitment),
@@ -22,9 +22,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fairlot.lottery.canonical import assignment_csv, canonical_json, digest, fields, frozen_lottery
-from fairlot.lottery.salts import Salts, personal_tables, rows_of_agents
-from fairlot.lottery.seeds import OPEN, DrawRefusedError, GivenSeed, Seed, Source
+from fairlot.lottery.protocol.canonical import assignment_csv, canonical_json, digest, fields, frozen_lottery
+from fairlot.lottery.protocol.salts import Salts, personal_tables, rows_of_agents
+from fairlot.lottery.protocol.seeds import OPEN, DrawRefusedError, GivenSeed, Seed, Source
 from fairlot.lottery.walk import draw_walk
 from fairlot.model.lotteries import Assignment, Lottery
 from fairlot.verify.draw import COMMITMENT, PROTOCOL, TRANSCRIPT, Fault, read
@@ -235,7 +235,7 @@ def commit(
     files : mapping of str to bytes, optional
         Other files of the result, by name. Those with rows of agents' input are committed to under salts.
     salts : Salts, optional
-        Needed if any file has rows of agents' input (:func:`fairlot.lottery.salts.new_salts`).
+        Needed if any file has rows of agents' input (:func:`fairlot.lottery.protocol.salts.new_salts`).
 
     Returns
     -------
@@ -285,8 +285,8 @@ def draw(
     lottery : Lottery
         What is drawn from.
     seed : bytes or Seed
-        32 public bytes, a :class:`~fairlot.lottery.seeds.DrandRound` or a finished
-        :class:`~fairlot.lottery.ceremony.Ceremony`.
+        32 public bytes, a :class:`~fairlot.lottery.protocol.seeds.DrandRound` or a finished
+        :class:`~fairlot.lottery.protocol.ceremony.Ceremony`.
     commitment : Commitment, optional
         What was frozen. By default the lottery alone, for draws that nobody needs to trust.
     previous : Transcript, optional

@@ -137,7 +137,7 @@ def course_market(
     ratio: float = 1.0,
     *,
     kind: str = "correlated",
-    departments: int = 6,
+    departments: int | None = None,
     load: int = 5,
     per_department: int = 2,
     majors: bool = True,
@@ -158,12 +158,14 @@ def course_market(
         Seats per course wanted: seats are about ``ratio * load * n_agents``, unequal between courses.
     kind : str
         One of :data:`VALUE_KINDS`.
-    departments : int
-        Courses are dealt to so many departments.
+    departments : int, optional
+        Courses are dealt to so many departments; default one per eight courses, but at least three.
     load, per_department : int
         Most courses a student may take, altogether and in one department.
     majors : bool
-        Half of the students must take a course in their own department.
+        Half of the students must take a course in their own department. Where a department has fewer
+        seats than there are students, its cheapest course may cost more than a budget in any candidate
+        equilibrium, and there may be none.
     tapers : bool
         The second and later course in a department is worth less, by a tenth of the mean value.
     limits : bool
@@ -181,6 +183,9 @@ def course_market(
     """
     rng = np.random.default_rng(seed)
     values = random_values(kind, n_agents, n_goods, rng)
+    if departments is None:
+        departments = max(min(3, n_goods), n_goods // 8)
+    departments = min(departments, n_goods)
     department = rng.permutation(n_goods) % departments
     goods = tuple(f"course{j + 1}" for j in range(n_goods))
     members = [tuple(goods[j] for j in np.flatnonzero(department == d)) for d in range(departments)]

@@ -11,27 +11,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fairlot.certificate import Certificate, Check, Stats, Status
-    from fairlot.errors import (
-        FairlotError,
-        InvalidProblemError,
-        Issue,
-        MissingExtraError,
-        NotSupportedError,
-    )
+    from fairlot.errors import FairlotError, InvalidProblemError, Issue, MissingExtraError, NotSupportedError
+    from fairlot.io.equilibrium import PublishedEquilibrium, equilibrium_files, read_equilibrium
     from fairlot.io.problem import problem_files, read_problem, write_problem
-    from fairlot.io.results import ResultFolderError, read_result, write_result
+    from fairlot.io.results import ResultFolderError, add_to_result, read_result, write_result
     from fairlot.io.verification import verify_result
+    from fairlot.lottery.build import lottery_from_shares, market_lottery
+    from fairlot.lottery.cells import CellSet
+    from fairlot.lottery.decomposition import decompose
+    from fairlot.lottery.guarantee import utility_guarantee
+    from fairlot.lottery.protocol import commit, draw
+    from fairlot.lottery.sampling import sample
     from fairlot.model.constraints import Limit, Quota, Taper, by_group
+    from fairlot.model.lotteries import Assignment, Decomposition, Lottery
     from fairlot.model.market import PseudoMarket
     from fairlot.model.shares import RandomAllocation
-    from fairlot.pseudomarket.explanation import explain_agent
-    from fairlot.pseudomarket.preconditions import check_market
+    from fairlot.progress import NullReporter, Reporter, RichReporter
+    from fairlot.pseudomarket.equilibrium import Equilibrium
+    from fairlot.pseudomarket.explanation import Explanation, explain_agent
+    from fairlot.pseudomarket.preconditions import check_market, feasible_assignment
+    from fairlot.pseudomarket.solve import solve_equilibrium
     from fairlot.verify.equilibrium import verify_equilibrium
+    from fairlot.verify.lottery import verify_assignment, verify_decomposition, verify_lottery
+    from fairlot.verify.transcript import verify_draw
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "fairlot.certificate": ("Certificate", "Check", "Stats", "Status"),
+    "fairlot.certificate": (
+        "Certificate",
+        "Check",
+        "Stats",
+        "Status",
+    ),
     "fairlot.errors": (
         "FairlotError",
         "InvalidProblemError",
@@ -39,41 +51,122 @@ _HOMES = {
         "MissingExtraError",
         "NotSupportedError",
     ),
-    "fairlot.io.problem": ("problem_files", "read_problem", "write_problem"),
-    "fairlot.io.results": ("ResultFolderError", "read_result", "write_result"),
+    "fairlot.io.equilibrium": (
+        "PublishedEquilibrium",
+        "equilibrium_files",
+        "read_equilibrium",
+    ),
+    "fairlot.io.problem": (
+        "problem_files",
+        "read_problem",
+        "write_problem",
+    ),
+    "fairlot.io.results": (
+        "ResultFolderError",
+        "add_to_result",
+        "read_result",
+        "write_result",
+    ),
     "fairlot.io.verification": ("verify_result",),
-    "fairlot.model.constraints": ("Limit", "Quota", "Taper", "by_group"),
+    "fairlot.lottery.build": (
+        "lottery_from_shares",
+        "market_lottery",
+    ),
+    "fairlot.lottery.cells": ("CellSet",),
+    "fairlot.lottery.decomposition": ("decompose",),
+    "fairlot.lottery.guarantee": ("utility_guarantee",),
+    "fairlot.lottery.protocol": (
+        "commit",
+        "draw",
+    ),
+    "fairlot.lottery.sampling": ("sample",),
+    "fairlot.model.constraints": (
+        "Limit",
+        "Quota",
+        "Taper",
+        "by_group",
+    ),
+    "fairlot.model.lotteries": (
+        "Assignment",
+        "Decomposition",
+        "Lottery",
+    ),
     "fairlot.model.market": ("PseudoMarket",),
     "fairlot.model.shares": ("RandomAllocation",),
-    "fairlot.pseudomarket.explanation": ("explain_agent",),
-    "fairlot.pseudomarket.preconditions": ("check_market",),
+    "fairlot.progress": (
+        "NullReporter",
+        "Reporter",
+        "RichReporter",
+    ),
+    "fairlot.pseudomarket.equilibrium": ("Equilibrium",),
+    "fairlot.pseudomarket.explanation": (
+        "Explanation",
+        "explain_agent",
+    ),
+    "fairlot.pseudomarket.preconditions": (
+        "check_market",
+        "feasible_assignment",
+    ),
+    "fairlot.pseudomarket.solve": ("solve_equilibrium",),
     "fairlot.verify.equilibrium": ("verify_equilibrium",),
+    "fairlot.verify.lottery": (
+        "verify_assignment",
+        "verify_decomposition",
+        "verify_lottery",
+    ),
+    "fairlot.verify.transcript": ("verify_draw",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Assignment",
+    "CellSet",
     "Certificate",
     "Check",
+    "Decomposition",
+    "Equilibrium",
+    "Explanation",
     "FairlotError",
     "InvalidProblemError",
     "Issue",
     "Limit",
+    "Lottery",
     "MissingExtraError",
     "NotSupportedError",
+    "NullReporter",
     "PseudoMarket",
+    "PublishedEquilibrium",
     "Quota",
     "RandomAllocation",
+    "Reporter",
     "ResultFolderError",
+    "RichReporter",
     "Stats",
     "Status",
     "Taper",
+    "add_to_result",
     "by_group",
     "check_market",
+    "commit",
+    "decompose",
+    "draw",
+    "equilibrium_files",
     "explain_agent",
+    "feasible_assignment",
+    "lottery_from_shares",
+    "market_lottery",
     "problem_files",
+    "read_equilibrium",
     "read_problem",
     "read_result",
+    "sample",
+    "solve_equilibrium",
+    "utility_guarantee",
+    "verify_assignment",
+    "verify_decomposition",
+    "verify_draw",
     "verify_equilibrium",
+    "verify_lottery",
     "verify_result",
     "write_problem",
     "write_result",

@@ -148,11 +148,16 @@ def test_explain(result: Path, fairlot: Fairlot) -> None:
 
 
 def test_from_solve_to_draw(result: Path, fairlot: Fairlot) -> None:
-    assert fairlot("commit", result).code == 0
+    commitment = fairlot("commit", result, "--json").json["commitment"]
     assert fairlot("draw", result, "--seed", "5a" * 32).code == 0
     done = fairlot("verify", result)
     assert done.code == 0
     assert "draw: assignment" in done.out
+    salts = result.with_name("result-salts.json")
+    assert fairlot("verify", result, "--commitment", commitment, "--salts", salts).code == 0
+    done = fairlot("verify", result, "--commitment", "0" * 64)
+    assert done.code == 1
+    assert "another commitment than the published one" in done.out
     drawn = fairlot("explain", result, "--agent", "s3", "--json").json["drawn"]
     rows = [row.split(",") for row in (result / "assignment.csv").read_text().splitlines()]
     assert drawn == {good: int(copies) for agent, good, copies in rows[1:] if agent == "s3"}

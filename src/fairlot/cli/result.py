@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from fairlot.pseudomarket.explanation import Explanation
 
 AgentOption = Annotated[str, typer.Option("--agent", metavar="ID", help="Whose outcome.")]
+CommitmentOption = Annotated[
+    str | None, typer.Option("--commitment", metavar="HEX", help="The hash published before the draw.")
+]
+SaltsOption = Annotated[
+    Path | None, typer.Option("--salts", metavar="FILE", help="Private salts, to open personal tables.")
+]
 
 
 def explain(
@@ -32,12 +39,19 @@ def explain(
         output.data(_finite(explanation.to_dict()))
 
 
-def verify(result: ResultArgument, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+def verify(
+    result: ResultArgument,
+    commitment: CommitmentOption = None,
+    salts: SaltsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
     """Check a result folder, from its files alone."""
     with verb(as_json, quiet) as output:
         from fairlot.io.verification import verify_result
 
-        certificate = verify_result(result)
+        opened = None if salts is None else salts.read_bytes()
+        certificate = verify_result(result, commitment=commitment, salts=opened)
         width = max(len(check.name) for check in certificate.checks)
         for check in certificate.checks:
             mark = "ok  " if check.passed else "FAIL"

@@ -50,7 +50,9 @@ class Verification(Certificate):
         return {**super().to_dict(), "unseen": list(self.unseen)}
 
 
-def verify_result(folder: str | Path, tol: float = 1e-9) -> Verification:
+def verify_result(
+    folder: str | Path, *, tol: float = 1e-9, commitment: str | None = None, salts: bytes | None = None
+) -> Verification:
     """Recompute everything that a result folder claims.
 
     Parameters
@@ -59,6 +61,10 @@ def verify_result(folder: str | Path, tol: float = 1e-9) -> Verification:
         A result folder, or what was published of one.
     tol : float
         Largest residual of an equilibrium or lottery condition that passes.
+    commitment : str, optional
+        The hash that was published before the draw, 64 hexadecimal digits.
+    salts : bytes, optional
+        The organiser's private file of salts, which opens the personal tables.
 
     Returns
     -------
@@ -71,10 +77,16 @@ def verify_result(folder: str | Path, tol: float = 1e-9) -> Verification:
     ResultFolderError
         If there is no result folder.
     """
-    return verify_files(read_result(folder), tol)
+    return verify_files(read_result(folder), tol=tol, commitment=commitment, salts=salts)
 
 
-def verify_files(files: Mapping[str, bytes], tol: float = 1e-9) -> Verification:
+def verify_files(
+    files: Mapping[str, bytes],
+    *,
+    tol: float = 1e-9,
+    commitment: str | None = None,
+    salts: bytes | None = None,
+) -> Verification:
     """Recompute everything that the files of a result folder claim; see :func:`verify_result`."""
     checks = [_count("manifest", manifest_faults(files))]
     unseen: list[str] = []
@@ -96,7 +108,7 @@ def verify_files(files: Mapping[str, bytes], tol: float = 1e-9) -> Verification:
             checks.append(_count("published", []))
             checks += [*_equilibrium(published, tol), *_lottery(files, published, tol)]
         checks.append(_count("summary", _claims(files, checks)))
-    checks += _draw(files, unseen)
+    checks += _draw(files, commitment, salts, unseen)
     return Verification(tuple(check.name for check in checks), tuple(checks), tuple(unseen))
 
 
@@ -187,22 +199,21 @@ def _lottery(files: Mapping[str, bytes], published: PublishedEquilibrium, tol: f
     return [_count(f"{_LOTTERY}file", []), *(_renamed(_LOTTERY, check) for check in certificate.checks)]
 
 
-def _draw(files: Mapping[str, bytes], unseen: list[str]) -> list[Check]:
+def _draw(
+    files: Mapping[str, bytes], commitment: str | None, salts: bytes | None, unseen: list[str]
+) -> list[Check]:
     """Check the commitment, and the draws once there is a transcript; note what these cannot see."""
-    from fairlot.verify.draw import CHECKS, Fault
+    from fairlot.verify.transcript import verify_commitment, verify_draw
 
-    if "commitment.json" not in files:
+    if "commitment.json" not in files and commitment is None:
         return []
-    before = ("lottery", "commitment", "frozen files")
-    names = [name for name in CHECKS if name != "manifest" and ("transcript.json" in files or name in before)]
+    verify = verify_draw if "transcript.json" in files else verify_commitment
     checks = []
-    for name in names:
-        faults: list[str] = []
-        try:
-            note = CHECKS[name](files)
-        except Fault as fault:
-            faults.append(str(fault))
-        else:
-            unseen += [note] if note else []
-        checks.append(_count(f"{_DRAW}{name}", faults))
+    for check in verify(files, commitment=commitment, salts=salts).checks:
+        if check.name == "manifest":  # at the top already
+            continue
+        if check.passed and check.witness:
+            unseen.append(check.witness)
+        witness = "" if check.passed else check.witness
+        checks.append(Check(f"{_DRAW}{check.name}", check.residual, check.tolerance, witness))
     return checks

@@ -34,8 +34,8 @@ _MAX_STEPS = 100
 
 
 @dataclass
-class _State:
-    """An interior iterate in money units; every array of ``positive`` stays above 0."""
+class NashState:
+    """An interior iterate in units of money; what ``positive`` pairs stays above 0."""
 
     x: FloatArray  # copies of pairs, then excesses of breakpoints
     z: FloatArray
@@ -60,9 +60,9 @@ class _State:
         ("utility", "weight"),
     )
 
-    def moved(self, step: _State, length: float) -> _State:
+    def moved(self, step: NashState, length: float) -> NashState:
         """Return the state after a step."""
-        return _State(**{k: v + length * getattr(step, k) for k, v in vars(self).items()})
+        return NashState(**{k: v + length * getattr(step, k) for k, v in vars(self).items()})
 
 
 @dataclass
@@ -104,14 +104,18 @@ class NashProgram:
         self.penalty = compiled.penalty[layout.soft]
         held = compiled.forced_matrix
         self.forced_cost_rows = held @ compiled.rows.T
-        self.constant = _constants(compiled, layout)
+        self.base, self.lift = _constants(compiled, layout)
 
     def cost(self, x: FloatArray, q: FloatArray) -> FloatArray:
         """Cost of each agent's copies, forced ones included."""
         bought = self.layout.per_agent(x * (self.layout.transposed @ q))
         return np.asarray(bought + self.forced_cost_rows @ q)
 
-    def start(self, weights: FloatArray) -> _State:
+    def utility(self, x: FloatArray) -> FloatArray:
+        """Compute each agent's utility, plus ``lift`` where bounds could force one that is not positive."""
+        return np.asarray(self.base + self.lift + self.layout.per_agent(self.layout.value * x))
+
+    def start(self, weights: FloatArray) -> NashState:
         """Choose an interior state without regard to the equations."""
         compiled, layout = self.compiled, self.layout
         mean = max(float(weights.mean()), 1e-9)
@@ -140,14 +144,14 @@ class NashProgram:
             compiled.upper[self.over] - totals[self.over], 0.1 * np.abs(bound[self.over]) + 0.01
         )
         under = np.maximum(totals[self.under] - compiled.lower[self.under], 0.1 * compiled.lower[self.under])
-        utility = self._utility(x)
+        utility = self.utility(x)
         scale = np.maximum(layout.per_agent(np.maximum(layout.value, 0.0) * x), 1e-6)
         utility = np.maximum(utility, 0.1 * scale)
         weight = np.where(self.idle, 0.0, weights / utility)
         over_dual = 0.3 * mean / np.maximum(np.abs(bound[self.over]), 1.0)
         at = self.soft_of_over
         over_dual[at] = np.minimum(over_dual[at], 0.5 * weight[self.soft_agent] * self.penalty)
-        return _State(
+        return NashState(
             x=x,
             z=np.maximum(price - weight[layout.agent] * layout.value, 0.1 * mean),
             room=np.maximum(compiled.cap[self.capped] - x[self.capped], 0.05),
@@ -167,10 +171,10 @@ class NashProgram:
         self,
         weights: FloatArray,
         mu_end: float,
-        state: _State | None = None,
+        state: NashState | None = None,
         deadline: float | None = None,
         max_steps: int = _MAX_STEPS,
-    ) -> tuple[_State, int, bool]:
+    ) -> tuple[NashState, int, bool]:
         """Solve for given weights; return the state, the factorisations and whether it converged."""
         weights = np.where(self.idle, 0.0, weights)
         now = self.start(weights) if state is None else state
@@ -199,8 +203,8 @@ class NashProgram:
         return best, max_steps, False
 
     def _ahead(
-        self, now: _State, missing: _Residuals, weights: FloatArray, mu: float, mu_end: float
-    ) -> _State:
+        self, now: NashState, missing: _Residuals, weights: FloatArray, mu: float, mu_end: float
+    ) -> NashState:
         """Choose the step: predictor and corrector, or plain Newton once μ is where it should be."""
         system = _System(self, now)
         if mu <= 1.5 * mu_end:
@@ -210,18 +214,18 @@ class NashProgram:
         centring = min(1.0, max((reached / mu) ** 3, 1e-4))
         return system.direction(missing, weights, max(centring * mu, mu_end), affine)
 
-    def recentre(self, state: _State, mu: float, weights: FloatArray) -> _State:
+    def recentre(self, state: NashState, mu: float, weights: FloatArray) -> NashState:
         """Lift complementary products that are far below μ, so that a warm start has room to move."""
         lifted = dict(vars(state))
-        for primal, dual in _State.positive[:-1]:
+        for primal, dual in NashState.positive[:-1]:
             a, b = lifted[primal], lifted[dual]
             factor = np.clip(np.sqrt(0.1 * mu / np.maximum(a * b, 1e-300)), 1.0, 1e4)
             lifted[primal], lifted[dual] = a * factor, b * factor
         change = np.where(self.idle, 1.0, weights / np.maximum(state.weight * state.utility, 1e-300))
         lifted["weight"] = state.weight * change
-        return _State(**lifted)
+        return NashState(**lifted)
 
-    def point(self, state: _State, iterations: int, finished: bool, note: str = "") -> Point:
+    def point(self, state: NashState, iterations: int, finished: bool, note: str = "") -> Point:
         """Translate a state into a claim in units of utility.
 
         For agents to whom nothing is worth anything any money value will do: it is 1, so that their
@@ -239,17 +243,14 @@ class NashProgram:
             note=note,
         )
 
-    def _utility(self, x: FloatArray) -> FloatArray:
-        return np.asarray(self.constant + self.layout.per_agent(self.layout.value * x))
-
-    def _node_dual(self, state: _State) -> FloatArray:
+    def _node_dual(self, state: NashState) -> FloatArray:
         y = np.zeros(self.layout.n_nodes)
         y[self.over] = state.over_dual
         y[self.under] -= state.under_dual
         y[self.tied] = state.tied_dual
         return y
 
-    def _residuals(self, s: _State) -> _Residuals:
+    def _residuals(self, s: NashState) -> _Residuals:
         compiled, layout = self.compiled, self.layout
         y = self._node_dual(s)
         dual = layout.transposed @ s.q + layout.members_of @ y - s.weight[layout.agent] * layout.value - s.z
@@ -260,20 +261,20 @@ class NashProgram:
         under = totals[self.under] - s.under - compiled.lower[self.under]
         tied = totals[self.tied] - compiled.upper[self.tied]
         supply = layout.supplied @ s.x + s.spare - compiled.supply
-        utility = np.where(self.idle, 0.0, s.utility - self._utility(s.x))
+        utility = np.where(self.idle, 0.0, s.utility - self.utility(s.x))
         relative = supply / np.maximum(compiled.supply, 1.0)
         linear = (room, over, under, tied, relative, utility)
         primal = max(float(np.abs(part).max(initial=0.0)) for part in linear)
         worst_dual = float(np.max(np.abs(dual) / np.maximum(1.0, s.weight[layout.agent]), initial=0.0))
         return _Residuals(dual, room, over, under, tied, supply, utility, primal, worst_dual)
 
-    def _mu(self, s: _State) -> float:
-        products = [getattr(s, a) * getattr(s, b) for a, b in _State.positive[:-1]]
+    def _mu(self, s: NashState) -> float:
+        products = [getattr(s, a) * getattr(s, b) for a, b in NashState.positive[:-1]]
         return float(sum(p.sum() for p in products) / max(1, sum(len(p) for p in products)))
 
-    def _longest(self, s: _State, d: _State) -> float:
+    def _longest(self, s: NashState, d: NashState) -> float:
         longest = np.inf
-        for name in (name for pair in _State.positive for name in pair):
+        for name in (name for pair in NashState.positive for name in pair):
             change, here = getattr(d, name), getattr(s, name)
             falls = change < 0
             if falls.any():
@@ -284,7 +285,7 @@ class NashProgram:
 class _System:
     """The Newton system at a state: factorised once, solved for several right-hand sides."""
 
-    def __init__(self, program: NashProgram, state: _State) -> None:
+    def __init__(self, program: NashProgram, state: NashState) -> None:
         self.program, self.state = program, state
         layout = program.layout
         stiff = state.z / state.x
@@ -308,7 +309,9 @@ class _System:
         matrix[np.diag_indices_from(matrix)] += state.spare / state.q
         self.matrix = Definite(matrix)
 
-    def direction(self, r: _Residuals, weights: FloatArray, target: float, before: _State | None) -> _State:
+    def direction(
+        self, r: _Residuals, weights: FloatArray, target: float, before: NashState | None
+    ) -> NashState:
         """Step towards products equal to the target, with Mehrotra's correction for a step before."""
         program, s, layout = self.program, self.state, self.program.layout
 
@@ -342,7 +345,7 @@ class _System:
         dover = -r.over - totals[program.over]
         dunder = r.under + totals[program.under]
         droom = -r.room - dx[program.capped]
-        return _State(
+        return NashState(
             x=dx,
             z=(c_x - s.z * dx) / s.x,
             room=droom,
@@ -364,8 +367,8 @@ class _System:
         return weights * (force - layout.members_of @ dy), dy
 
 
-def _constants(compiled: CompiledMarket, layout: Layout) -> FloatArray:
-    """Value the forced copies; add more where bounds could force a utility that is not positive."""
+def _constants(compiled: CompiledMarket, layout: Layout) -> tuple[FloatArray, FloatArray]:
+    """Value the forced copies; bound what utility below 0 the agents' bounds could force."""
     market = compiled.market
     worth = np.bincount(market.pair_agent, market.base_values * compiled.forced, minlength=market.n_agents)
     constant = worth / compiled.value_scale
@@ -377,7 +380,7 @@ def _constants(compiled: CompiledMarket, layout: Layout) -> FloatArray:
     worst = np.bincount(compiled.agent, np.maximum(-compiled.value, 0) * compiled.cap, minlength=len(bound))
     excess = np.maximum(reach - compiled.upper, 0.0)[layout.soft] * compiled.penalty[layout.soft]
     worst = worst + np.bincount(owner[layout.soft], excess, minlength=len(bound))
-    return np.asarray(constant + np.where(bound, worst, 0.0))
+    return constant, np.where(bound, worst, 0.0)
 
 
 def solve_nash(

@@ -18,7 +18,9 @@ last three equations in x, and :math:`K_d` the columns of the first in (q, α, y
 
 where X is the change of cost with prices, and A, about :math:`\alpha`, makes the copies of all agents count
 alike. The proximal term picks one solution among ties and disappears
-as dx does. Signs that come out wrong move between the sets, and the system is solved again.
+as dx does. Where the equations are so degenerate that this stalls (an agent without a choice whose budget
+binds says something of prices alone), least squares on all of them follow. Signs that come out wrong move
+between the sets, and the system is solved again.
 
 A satiated agent's α stays at the small price of money at which her y were found; for it she takes a
 cheapest among her best bundles.
@@ -38,6 +40,10 @@ from fairlot.pseudomarket.elimination import Layout, idle_agents
 
 _PROXIMAL = 1e-7
 _LEAST_METRIC = 1e-2
+_DAMPING = 1e-7
+"""Of least squares: directions along which the equations change less than this are left alone."""
+_CAREFUL = 20_000
+"""Most unknowns for which least squares are tried."""
 _LIFT = 1e-10
 _MONEY = 1e-6
 """Price of money for satiated agents whose point shows none."""
@@ -45,6 +51,9 @@ _STEPS = 12
 _ROUNDS = 8
 _SIGN = 1e-11
 """How far on the wrong side a variable may be before it changes sets."""
+_LEAN = 1e-2
+"""Slack counts this much against a dual: a node wrongly taken to be tight shows it by a sign, one wrongly
+taken to be loose leaves its pairs without what stops them."""
 
 
 @dataclass
@@ -108,14 +117,15 @@ def polish(compiled: CompiledMarket, point: Point) -> Point:
     best, least = None, system.residual(system.values(point))
     active = system.classify(now)
     system.settle(now, active)
-    for _ in range(_ROUNDS):
-        if not system.newton(now, active):
-            break
-        reached = system.residual(system.cleaned(now))
-        if reached < least:
-            best, least = system.cleaned(now), reached
-        if not system.repair(now, active):
-            break
+    with np.errstate(over="ignore", invalid="ignore"):  # a diverging iteration ends, it is no error
+        for _ in range(_ROUNDS):
+            if not system.newton(now, active):
+                break
+            reached = system.residual(system.cleaned(now))
+            if reached < least:
+                best, least = system.cleaned(now), reached
+            if not system.repair(now, active):
+                break
     if best is None:
         return point
     return replace(point, x=best.x, q=best.q, alpha=best.alpha, y=best.y)
@@ -224,8 +234,8 @@ class _System:
         upper, lower = c.upper - s.total, s.total - c.lower
         full = c.capped & (gain > c.cap - now.x) & (now.x > 0.5 * c.cap)
         bent = self.soft & (s.total - c.upper > c.penalty / unit[self.owner] - y)
-        above = (y > np.abs(upper)) & ~bent
-        below = ~self.soft & (-y > np.abs(lower))
+        above = (y > _LEAN * np.abs(upper)) & ~bent
+        below = ~self.soft & (-y > _LEAN * np.abs(lower))
         return _Active(
             free=~full & (now.x > np.abs(gain)),
             full=full,
@@ -245,19 +255,21 @@ class _System:
         now.satiated = ~active.spent
 
     def newton(self, now: _Values, active: _Active) -> bool:
-        """Solve the equations of an active set, in place; whether any progress was made."""
-        least = np.inf
+        """Solve the equations of an active set, in place; whether they have a solution nearby."""
+        least, careful = np.inf, False
         for _ in range(_STEPS):
             missing = self._missing(now, active)
             size = max(float(np.abs(part).max(initial=0.0)) for part in missing)
-            if not np.isfinite(size):
-                return False
-            if size <= 1e-15 or (size > 0.5 * least and size < 1e-11):
+            if size <= 1e-15 or (size > 0.5 * least and size < 1e-12):
                 return True
-            if size > 1e3 * least:
+            if not size <= 1e3 * least:
                 return False
+            linear = _Linear(self, now, active)
+            if size > 0.5 * least and not careful and linear.size <= _CAREFUL:
+                careful = True
             least = min(least, size)
-            if not self._step(now, active, *missing):
+            solve = linear.least_squares if careful else linear.proximal
+            if not solve(now, *missing):
                 return False
         return True
 
@@ -337,54 +349,78 @@ class _System:
             (s.total - active.target)[active.tight],
         )
 
-    def _step(
-        self,
-        now: _Values,
-        active: _Active,
-        gain: FloatArray,
-        rows: FloatArray,
-        money: FloatArray,
-        nodes: FloatArray,
-    ) -> bool:
-        c = self.c
-        free, priced = np.flatnonzero(active.free), np.flatnonzero(active.priced)
-        spent, tight = np.flatnonzero(active.spent), np.flatnonzero(active.tight)
+
+class _Linear:
+    """The linearised equations of an active set: K_d d = g and K dx + X d = -r."""
+
+    def __init__(self, system: _System, now: _Values, active: _Active) -> None:
+        c = system.c
+        self.free, self.priced = np.flatnonzero(active.free), np.flatnonzero(active.priced)
+        self.spent, self.tight = np.flatnonzero(active.spent), np.flatnonzero(active.tight)
+        free, priced, spent, tight = self.free, self.priced, self.spent, self.tight
+        self.inner = len(priced) + len(spent) + len(tight)
+        self.size = len(free) + self.inner
         agent = c.agent[free]
         price = np.asarray(c.rows.T @ now.q)
-        alpha = now.alpha[agent]
+        self.alpha = now.alpha[agent]
         place: IntArray = np.full(c.n_agents, -1)
         place[spent] = np.arange(len(spent))
         buys = place[agent] >= 0
         span = (place[agent][buys], np.flatnonzero(buys))
         cost = sp.csr_array((price[c.good[free]][buys], span), shape=(len(spent), len(free)))
-        take = sp.csr_array(self.supplied[priced][:, free])
-        hold = sp.csr_array(self.member[tight][:, free])
-        primal = sp.vstack([take, cost, hold], format="csr")
-        metric = np.maximum(alpha, _LEAST_METRIC)
-        scaled = sp.csr_array(primal / metric[None, :])
-        dual = sp.hstack([sp.csr_array(take.T * alpha[:, None]), cost.T, hold.T], format="csr")
+        take = sp.csr_array(system.supplied[priced][:, free])
+        hold = sp.csr_array(system.member[tight][:, free])
+        self.primal = sp.vstack([take, cost, hold], format="csr")
+        self.dual = sp.hstack([sp.csr_array(take.T * self.alpha[:, None]), cost.T, hold.T], format="csr")
         held = sp.csr_array((now.x, (c.agent, np.arange(c.n_pairs))), shape=(c.n_agents, c.n_pairs))
-        spending = sp.csr_array((held @ self.rows_of + self.forced_rows)[spent][:, priced])
-        size = len(priced) + len(spent) + len(tight)
-        if size == 0:
-            return False
-        corner = sp.coo_array(spending)
-        change = sp.csr_array(
-            (corner.data, (corner.coords[0] + len(priced), corner.coords[1])), shape=(size, size)
-        )
-        matrix = sp.csr_array(scaled @ dual)
+        spending = sp.coo_array((held @ system.rows_of + system.forced_rows)[spent][:, priced])
+        corner = (spending.coords[0] + len(priced), spending.coords[1])
+        self.change = sp.csr_array((spending.data, corner), shape=(self.inner, self.inner))
+
+    def proximal(
+        self, now: _Values, gain: FloatArray, rows: FloatArray, money: FloatArray, nodes: FloatArray
+    ) -> bool:
+        """Step by eliminating the free pairs through their proximal term."""
+        metric = np.maximum(self.alpha, _LEAST_METRIC)
+        scaled = sp.csr_array(self.primal / metric[None, :])
+        matrix = sp.csr_array(scaled @ self.dual)
         diagonal = matrix.diagonal()
         lift = _LIFT * np.maximum(diagonal, diagonal.max(initial=0.0) * 1e-3) + 1e-300
-        matrix = matrix + _PROXIMAL * change + sp.dia_array((lift[None, :], [0]), shape=(size, size))
+        lifted = matrix + _PROXIMAL * self.change + sp.dia_array((lift[None, :], [0]), shape=matrix.shape)
         right = scaled @ gain - _PROXIMAL * np.concatenate([rows, money, nodes])
-        try:
-            factor = spla.splu(sp.csc_array(matrix), permc_spec="MMD_AT_PLUS_A")
-        except RuntimeError:
+        d = _solve(lifted, right)
+        return d is not None and self._move(now, (self.dual @ d - gain) / (_PROXIMAL * metric), d)
+
+    def least_squares(
+        self, now: _Values, gain: FloatArray, rows: FloatArray, money: FloatArray, nodes: FloatArray
+    ) -> bool:
+        """Step to the nearest least-squares solution of all equations, however singular they are."""
+        jacobian = sp.block_array([[None, self.dual], [self.primal, self.change]], format="csr")
+        identity = sp.identity(self.size, format="csr")
+        matrix = sp.block_array([[identity, jacobian], [jacobian.T, -(_DAMPING**2) * identity]])
+        right = np.concatenate([gain, -rows, -money, -nodes, np.zeros(self.size)])
+        solved = _solve(matrix, right)
+        if solved is None:
             return False
-        d = factor.solve(right)
-        d += factor.solve(right - matrix @ d)
-        now.x[free] += (dual @ d - gain) / (_PROXIMAL * metric)
-        now.q[priced] += d[: len(priced)]
-        now.alpha[spent] += d[len(priced) : len(priced) + len(spent)]
-        now.y[tight] += d[len(priced) + len(spent) :]
-        return bool(np.isfinite(d).all())
+        step = solved[self.size :]
+        return self._move(now, step[: len(self.free)], step[len(self.free) :])
+
+    def _move(self, now: _Values, dx: FloatArray, d: FloatArray) -> bool:
+        dq, dalpha, dy = np.split(d, [len(self.priced), len(self.priced) + len(self.spent)])
+        now.x[self.free] += dx
+        now.q[self.priced] += dq
+        now.alpha[self.spent] += dalpha
+        now.y[self.tight] += dy
+        return bool(np.isfinite(dx).all() and np.isfinite(d).all())
+
+
+def _solve(matrix: sp.csr_array, right: FloatArray) -> FloatArray | None:
+    """Solve with one refinement; None if the matrix is singular."""
+    if not len(right):
+        return right
+    try:
+        factor = spla.splu(sp.csc_array(matrix), permc_spec="MMD_AT_PLUS_A")
+    except RuntimeError:
+        return None
+    solved = factor.solve(right)
+    return np.asarray(solved + factor.solve(right - matrix @ solved))

@@ -1,0 +1,150 @@
+r"""Road B as a solver of its own: weights at which the Nash program spends the agents' own budgets.
+
+With :math:`b'(w)` the budgets that the program's solution spends (:mod:`~fairlot.pseudomarket.nash`), the
+sought weights are a fixed point of
+
+.. math:: \log w_i \leftarrow \log w_i + \frac{b_i - b'_i(w)}{w_i},
+
+satiated agents with money left aside. Anderson mixing of the last few iterates speeds it up; where that
+makes things worse a damped step follows. The iteration may stall away from equilibrium. It is a road that
+never comes back empty-handed: each of its iterates is feasible, clears, and is an exact strong equilibrium
+for the budgets that it spends.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from fairlot.model.hierarchy import BoolArray, FloatArray
+from fairlot.progress import NullReporter, Reporter
+from fairlot.pseudomarket.compiled import CompiledMarket, Point
+from fairlot.pseudomarket.nash import NashProgram, NashState
+from fairlot.verify.demand import best_affordable
+
+_MEMORY = 8
+"""Iterates that Anderson mixing uses."""
+_LONGEST = 0.7
+"""Largest change of a weight's logarithm in one step."""
+_LEAST, _MOST = 1e-9, 1e6
+"""Weights over budgets: poor agents under lower quotas go to the least, the satiated to the most."""
+
+
+def search_weights(
+    compiled: CompiledMarket,
+    *,
+    tol: float = 1e-9,
+    deadline: float | None = None,
+    max_programs: int = 200,
+    reporter: Reporter | None = None,
+) -> Point:
+    """Search for weights at which agents spend their own budgets; return the best iterate met.
+
+    Parameters
+    ----------
+    compiled : CompiledMarket
+        The market.
+    tol : float
+        Largest relative difference of spending and budget of agents who are not satiated; at least 1e-7,
+        the rest is for polishing.
+    deadline : float, optional
+        Reading of ``time.monotonic`` at which to stop.
+    max_programs : int
+        Most convex programs to solve.
+    reporter : Reporter
+        Told the largest difference.
+
+    Returns
+    -------
+    Point
+        Feasible and clearing up to about 1e-9; ``finished`` if spending meets the budgets.
+    """
+    reporter = NullReporter() if reporter is None else reporter
+    reporter.stage("Nash weights")
+    search = _Search(compiled)
+    mu, arrived = 1e-3, max(tol, 1e-7)
+    weights = 2.0 * compiled.budget
+    state, steps = search.solve(weights, mu, None, None)
+    best, least = (weights, state), search.distance(state)
+    history: list[tuple[FloatArray, FloatArray]] = []
+    for _ in range(max_programs):
+        gap = search.gap(state)
+        worst = float(np.abs(gap / compiled.budget).max(initial=0.0))
+        reporter.update(residual=worst)
+        if worst <= arrived or (deadline is not None and time.monotonic() > deadline):
+            break
+        mu = float(np.clip(1e-2 * worst, 1e-8, mu))
+        history = [*history[-_MEMORY + 1 :], (np.log(weights), gap / weights)]
+        change = np.clip(_mix(history) - history[-1][0], -_LONGEST, _LONGEST)
+        weights = np.clip(weights * np.exp(change), _LEAST * compiled.budget, _MOST * compiled.budget)
+        state, taken = search.solve(weights, mu, state, deadline)
+        steps += taken
+        distance = search.distance(state)
+        if distance < least:
+            best, least = (weights, state), distance
+        elif distance > 2.0 * least:
+            history = []
+    # The last digits cost little, and what is handed out has to clear.
+    state, taken, _ = search.program.solve(best[0], 1e-10, best[1], max_steps=30)
+    worst = float(np.abs(search.gap(state) / compiled.budget).max(initial=0.0))
+    done = worst <= 10.0 * arrived
+    point = search.program.point(state, steps + taken, done)
+    return replace(point, note="" if done else f"spending misses budgets by up to {worst:.2g}")
+
+
+class _Search:
+    """The map from weights to spending."""
+
+    def __init__(self, compiled: CompiledMarket) -> None:
+        self.compiled = compiled
+        self.program = NashProgram(compiled)
+        free = best_affordable(compiled.market, np.zeros(compiled.n_goods))
+        self.peak = free.peak / compiled.value_scale
+
+    def solve(
+        self, weights: FloatArray, mu: float, state: NashState | None, deadline: float | None
+    ) -> tuple[NashState, int]:
+        """Solve the program, from a state for nearby weights if that works."""
+        spent = 0
+        if state is not None:
+            warm = self.program.recentre(state, mu, weights)
+            found, spent, done = self.program.solve(weights, mu, warm, deadline, max_steps=30)
+            if done:
+                return found, spent
+        found, steps, _ = self.program.solve(weights, mu, None, deadline)
+        return found, spent + steps
+
+    def gap(self, state: NashState) -> FloatArray:
+        """Unspent money (below 0: overspent); 0 for the satiated unless they overspend."""
+        left = self.compiled.budget - self.program.cost(state.x, state.q)
+        return np.where(self._satiated(state) & (left > 0), 0.0, left)
+
+    def distance(self, state: NashState) -> float:
+        """How much utility at true budgets differs from what agents get, at worst and relatively."""
+        compiled = self.compiled
+        prices = compiled.rows.T @ state.q * compiled.budget_scale
+        demand = best_affordable(compiled.market, np.asarray(prices))
+        utility = (self.program.utility(state.x) - self.program.lift) * compiled.value_scale
+        apart = np.abs(demand.value - utility) / demand.scale
+        return float(np.max(np.where(np.isfinite(apart), apart, 0.0), initial=0.0))
+
+    def _satiated(self, state: NashState) -> BoolArray:
+        utility = self.program.utility(state.x) - self.program.lift
+        close = utility >= self.peak - 1e-6 * np.maximum(np.abs(self.peak), 1.0)
+        return np.asarray(close | self.program.idle)
+
+
+def _mix(history: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
+    """Anderson mixing: the combination of past steps whose remainder is smallest."""
+    place, step = history[-1]
+    if len(history) == 1:
+        return place + step
+    places = np.column_stack([b[0] - a[0] for a, b in pairwise(history)])
+    steps = np.column_stack([b[1] - a[1] for a, b in pairwise(history)])
+    square = steps.T @ steps
+    lift = 1e-10 * np.trace(square) + 1e-300
+    weights = np.linalg.solve(square + lift * np.eye(len(square)), steps.T @ step)
+    return np.asarray(place + step - (places + steps) @ weights)

@@ -1,0 +1,200 @@
+r"""The market as a system of equations in prices, once every agent has settled.
+
+.. math:: G(q, \mu) = B - F \sum_i x_i(F^\top q, \mu) - \mu \Big(\frac1q - \kappa\Big) = 0.
+
+The term in κ makes room where lower bounds use up the supply: capacities are a little larger as long
+as μ > 0. Its derivatives are exact: agents' responses come from their own Newton matrices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg.lapack import dgetrf, dgetrs
+
+from fairlot.model.hierarchy import FloatArray
+from fairlot.pseudomarket.pricepath import agents as kernels
+from fairlot.pseudomarket.pricepath.agents import State
+from fairlot.pseudomarket.pricepath.layout import Layout
+
+_DENSE_SHARE = 1 / 3
+_DENSE_ROWS = 2048
+
+
+@dataclass
+class Position:
+    """A point on the way: prices of the scarce supply rows, μ, and agents settled there.
+
+    Parameters
+    ----------
+    q : FloatArray, shape (m,)
+        Prices, positive.
+    mu : float
+        Barrier parameter.
+    state : State
+        The agents' variables.
+    """
+
+    q: FloatArray
+    mu: float
+    state: State
+
+    def copy(self) -> Position:
+        """Return a position that can be moved without moving this one."""
+        return Position(self.q.copy(), self.mu, State(*(part.copy() for part in self.state)))
+
+
+class Clearing:
+    """Evaluates G and its derivatives, and moves along them.
+
+    Parameters
+    ----------
+    layout : Layout
+        The market.
+    kappa : float
+        κ, per unit of price.
+    """
+
+    def __init__(self, layout: Layout, kappa: float) -> None:
+        self.layout, self.kappa = layout, kappa
+        agents = layout.agents
+        self._factors = kernels.empty_factors(agents)
+        self._defect, self._scratch = kernels.empty_state(agents), kernels.empty_state(agents)
+        columns = layout.fold.shape[1]
+        self._columns = columns
+        n_rows, n_pairs = np.diff(agents.row_start), np.diff(agents.pair_start)
+        self._dense = n_pairs > _DENSE_SHARE * columns
+        rows = np.where(self._dense, n_rows + 1, 0)
+        chunk = np.cumsum(rows) // _DENSE_ROWS
+        self._chunks = np.concatenate([[0], np.flatnonzero(np.diff(chunk)) + 1, [len(rows)]])
+        self._dense_rows = np.add.reduceat(rows, self._chunks[:-1])
+
+    def new_step(self) -> State:
+        """Allocate room for a step of the agents' variables."""
+        return kernels.empty_state(self.layout.agents)
+
+    def prices(self, q: FloatArray) -> FloatArray:
+        """Return the prices of goods, with the 0 of unpriced goods at the end."""
+        return np.append(q @ self.layout.fold, 0.0)
+
+    def settle(self, position: Position, tol: float) -> bool:
+        """Bring every agent to her optimum at the position; say whether all got there."""
+        _, failures = kernels.settle(
+            self.layout.agents,
+            position.state,
+            self._factors,
+            self._defect,
+            self._scratch,
+            self.prices(position.q),
+            position.mu,
+            tol,
+        )
+        return bool(failures == 0)
+
+    def surplus(self, position: Position) -> FloatArray:
+        """Return G at a position where agents have settled."""
+        agents = self.layout.agents
+        taken = np.bincount(agents.column, position.state.x, minlength=self._columns + 1)[:-1]
+        barrier = position.mu * (1.0 / position.q - self.kappa)
+        return np.asarray(self.layout.supply - self.layout.fold @ taken - barrier)
+
+    def differentiate(self, position: Position) -> tuple[FloatArray, FloatArray]:
+        """Return ∂G/∂q and ∂G/∂(log μ); later calls of ``respond`` refer to this position."""
+        agents, state, mu = self.layout.agents, position.state, position.mu
+        drift = np.empty(self._columns + 1)
+        kernels.differentiate(
+            agents, state, self._factors, self._defect, self._scratch, self.prices(position.q), mu, drift
+        )
+        slope = np.zeros((self._columns + 1, self._columns + 1))
+        for begin, end, rows in zip(self._chunks[:-1], self._chunks[1:], self._dense_rows, strict=True):
+            left, right = np.zeros((rows, self._columns + 1)), np.zeros((rows, self._columns + 1))
+            kernels.sum_slopes(agents, state, self._factors, self._dense, begin, end, slope, left, right)
+            slope += left.T @ right
+        fold = self.layout.fold
+        jacobian = fold @ slope[:-1, :-1] @ fold.T
+        jacobian[np.diag_indices_from(jacobian)] += mu / position.q**2
+        by_mu = -(fold @ drift[:-1]) - mu * (1.0 / position.q - self.kappa)
+        return jacobian, by_mu
+
+    def respond(self, position: Position, q_step: FloatArray, log_mu_step: float, step: State) -> float:
+        """Fill in the agents' response to a step from the position last differentiated.
+
+        Returns
+        -------
+        float
+            The largest relative decrease of any positive variable, prices and μ included.
+        """
+        worst = kernels.respond(
+            self.layout.agents,
+            position.state,
+            self._factors,
+            self._defect,
+            step,
+            self.prices(position.q),
+            position.mu,
+            log_mu_step,
+            self.prices(q_step),
+        )
+        return float(np.max([worst, (-q_step / position.q).max(), -log_mu_step]))
+
+    def advance(
+        self, position: Position, q_step: FloatArray, log_mu_step: float, step: State, length: float
+    ) -> None:
+        """Move a position along a step, in place; variables stay positive."""
+        kernels.advance(self.layout.agents, position.state, step, length)
+        position.q = position.q * np.maximum(1.0 + length * q_step / position.q, 0.05)
+        position.mu *= max(1.0 + length * log_mu_step, 0.02)
+
+    def metric(self, position: Position) -> FloatArray:
+        r"""Weigh price steps: :math:`1/q^2 + 0.1\, F \sum_i (\alpha_i x_i / \mu)^2`.
+
+        :math:`\alpha_i x_{ij} dp_j/\mu` is the relative change of a multiplier :math:`z_{ij}`: with
+        these weights a step along the curve is short where agents are about to switch goods.
+        """
+        agents, state = self.layout.agents, position.state
+        last = agents.row_start[1:] - 1
+        money = np.repeat(agents.money + state.toll[last], np.diff(agents.pair_start))
+        moved = (money * state.x / position.mu) ** 2
+        of_goods = np.bincount(agents.column, moved, minlength=self._columns + 1)[:-1]
+        return np.asarray(1.0 / position.q**2 + 0.1 * (self.layout.fold @ of_goods))
+
+
+class Bordered:
+    """The system [∂G; normal] factored, scaled by the Jacobian's diagonal.
+
+    Parameters
+    ----------
+    jacobian : FloatArray, shape (m, m)
+        ∂G/∂q.
+    by_mu : FloatArray, shape (m,)
+        ∂G/∂(log μ).
+    q_normal, log_mu_normal : FloatArray and float
+        The last row.
+
+    Attributes
+    ----------
+    sign : float
+        Of the determinant.
+    """
+
+    def __init__(
+        self, jacobian: FloatArray, by_mu: FloatArray, q_normal: FloatArray, log_mu_normal: float
+    ) -> None:
+        m = len(by_mu)
+        self._scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(jacobian)), 1e-300))
+        normal = np.append(q_normal * self._scale, log_mu_normal)
+        self._length = float(np.linalg.norm(normal))
+        matrix = np.empty((m + 1, m + 1))
+        matrix[:m, :m] = jacobian * self._scale[:, None] * self._scale
+        matrix[:m, m] = by_mu * self._scale
+        matrix[m] = normal / self._length
+        self._lu, self._pivots, _ = dgetrf(matrix)
+        swaps = int((self._pivots != np.arange(m + 1)).sum())
+        self.sign = float(np.prod(np.sign(np.diag(self._lu))) * (-1) ** swaps)
+
+    def solve(self, surplus: FloatArray, along: float) -> tuple[FloatArray, float]:
+        """Return (dq, d log μ) with ∂G·d = surplus and normal·d = along."""
+        right = np.append(surplus * self._scale, along / self._length)
+        solution, _ = dgetrs(self._lu, self._pivots, right)
+        return solution[:-1] * self._scale, float(solution[-1])

@@ -1,0 +1,267 @@
+r"""Follow the path of smoothed equilibria in price space, from a large barrier parameter to a tiny one.
+
+The solutions of G(q, μ) = 0 form curves in (q, log μ) that may turn back in μ, so the curve is followed
+by its arclength: a step along the tangent, then Newton steps on G within the plane across it. The
+determinant of ∂G over such a plane's normal keeps its sign along one curve, which orients the tangent
+and shows a jump to another curve.
+
+Steps are measured by the largest relative change of any variable, agents' included. A step is as long
+as makes the first Newton step after it about ``_ERROR``, and a point counts as on the curve when what
+is left to correct is small beside the step: near a sharp turn both shrink together.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairlot.model.hierarchy import FloatArray
+from fairlot.progress import NullReporter, Reporter
+from fairlot.pseudomarket.pricepath.agents import State
+from fairlot.pseudomarket.pricepath.clearing import Bordered, Clearing, Position
+
+_ERROR = 0.15
+_LONGEST = 0.98
+_ON_CURVE, _ON_CURVE_SHARE = 0.06, 0.2
+_SETTLED, _SETTLED_SHARE = 1e-3, 0.02
+_CORRECTIONS = 6
+_CONTRACTION = 0.5
+_TOO_FAR = 5.0
+_MOST_TRIES = 14
+_MOST_TURNS_REFUSED = 5
+_HIGHEST = 1e3
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a path got to.
+
+    Parameters
+    ----------
+    position : Position
+        The end, or the position of the smallest μ met.
+    factorizations : int
+        Of the market's Jacobian.
+    note : str
+        Why it stopped; empty at the end of the path.
+    """
+
+    position: Position
+    factorizations: int
+    note: str
+
+
+@dataclass(frozen=True)
+class _Anchor:
+    """A position on the curve, the tangent there, and the correction still to be made.
+
+    Parameters
+    ----------
+    position : Position
+        Settled.
+    q_tangent, log_mu_tangent, tangent : FloatArray, float, State
+        Unit tangent by the metric, and the agents' response to it.
+    q_correction, log_mu_correction, correction : FloatArray, float, State
+        Newton step towards the curve.
+    q_normal : FloatArray
+        Normal of the plane across the curve, with ``log_mu_tangent``.
+    reach : float
+        Length along the tangent at which the first variable would be 0.
+    """
+
+    position: Position
+    q_tangent: FloatArray
+    log_mu_tangent: float
+    tangent: State
+    q_correction: FloatArray
+    log_mu_correction: float
+    correction: State
+    q_normal: FloatArray
+    reach: float
+
+
+def follow(
+    clearing: Clearing,
+    start: Position,
+    *,
+    tol: float,
+    most: int,
+    deadline: float | None = None,
+    reporter: Reporter | None = None,
+) -> Progress:
+    """Follow the path from a position until μ < tol.
+
+    Parameters
+    ----------
+    clearing : Clearing
+        The market.
+    start : Position
+        Anything in the interior; it is moved.
+    tol : float
+        Final μ.
+    most : int
+        Factorizations to spend.
+    deadline : float, optional
+        ``time.monotonic`` value at which to stop.
+    reporter : Reporter, optional
+        Told μ.
+    """
+    return _Path(clearing, most, deadline, reporter or NullReporter()).run(start, tol)
+
+
+class _Path:
+    def __init__(self, clearing: Clearing, most: int, deadline: float | None, reporter: Reporter) -> None:
+        self.clearing, self.most, self.deadline, self.reporter = clearing, most, deadline, reporter
+        self.factorizations = 0
+        self.sign = 0.0  # of the bordered determinant; 0 until the first tangent
+
+    def run(self, start: Position, tol: float) -> Progress:
+        anchor = self._centre(start)
+        if anchor is None:
+            return Progress(start, self.factorizations, "no smoothed equilibrium found to start from")
+        best, highest = start, _HIGHEST * start.mu
+        fraction, tries, refused = 0.3, 0, 0
+        while True:
+            if note := self._obstacle(anchor.position.mu > highest, tries):
+                return Progress(best, self.factorizations, note)
+            error, following, turned = self._step(anchor, fraction)
+            if following is not None and turned and refused < _MOST_TURNS_REFUSED:
+                refused += 1
+                following = None
+            ratio = np.sqrt(_ERROR / max(error, 1e-9))
+            if following is None:
+                tries += 1
+                fraction *= min(max(ratio, 0.1), 0.5)
+                continue
+            fraction *= min(max(ratio, 0.3), 1.0 if tries else 3.0)
+            fraction = min(fraction, _LONGEST)
+            if tries == 0:
+                refused = 0
+            tries = 0
+            anchor = following
+            self.reporter.update(residual=anchor.position.mu)
+            if anchor.position.mu < best.mu:
+                best = anchor.position
+            if best.mu < tol:
+                self._finish(best)
+                return Progress(best, self.factorizations, "")
+
+    def _obstacle(self, high: bool, tries: int) -> str:
+        """Say why to stop here, if there is a reason."""
+        if self.factorizations >= self.most:
+            return "step limit"
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            return "time limit"
+        if high:
+            return "the path turned back"
+        return "no step forward" if tries > _MOST_TRIES else ""
+
+    def _centre(self, position: Position) -> _Anchor | None:
+        """Find the smoothed equilibrium at the position's μ by Newton's method, in place."""
+        step = self.clearing.new_step()
+        level = np.zeros_like(position.q)
+        for _ in range(60):
+            if not self.clearing.settle(position, _SETTLED):
+                return None
+            system = self._system(position, level, 1.0)
+            q_step, _ = system.solve(-self.clearing.surplus(position), 0.0)
+            decline = self.clearing.respond(position, q_step, 0.0, step)
+            size = _size(position, q_step, 0.0, decline)
+            if size < _ON_CURVE:
+                return self._anchor(position, system, q_step, 0.0, step)[0]
+            self.clearing.advance(position, q_step, 0.0, step, min(1.0, 0.9 / size))
+        return None
+
+    def _finish(self, position: Position) -> None:
+        """Newton's method on G at the last μ until rounding stops it, in place."""
+        step = self.clearing.new_step()
+        level = np.zeros_like(position.q)
+        before = np.inf
+        for _ in range(8):
+            self.clearing.settle(position, _SETTLED)
+            surplus = self.clearing.surplus(position)
+            size = float(np.abs(surplus).max())
+            if size < 1e-13 * self.clearing.layout.supply.max() or size > 0.5 * before:
+                break
+            before = size
+            q_step, _ = self._system(position, level, 1.0).solve(-surplus, 0.0)
+            decline = self.clearing.respond(position, q_step, 0.0, step)
+            self.clearing.advance(position, q_step, 0.0, step, min(1.0, 0.9 / max(decline, 0.9)))
+
+    def _system(self, position: Position, q_normal: FloatArray, log_mu_normal: float) -> Bordered:
+        self.factorizations += 1
+        return Bordered(*self.clearing.differentiate(position), q_normal, log_mu_normal)
+
+    def _step(self, anchor: _Anchor, fraction: float) -> tuple[float, _Anchor | None, bool]:
+        """Step along the tangent and correct.
+
+        Returns
+        -------
+        error : float
+            Size of the first correction.
+        following : _Anchor or None
+            None if the corrections do not shrink fast enough.
+        turned : bool
+            Whether the point seems to lie on another curve, or beyond a turn.
+        """
+        length = fraction * anchor.reach
+        trial = anchor.position.copy()
+        step = State(*(c + length * t for c, t in zip(anchor.correction, anchor.tangent, strict=True)))
+        q_step = anchor.q_correction + length * anchor.q_tangent
+        log_mu_step = anchor.log_mu_correction + length * anchor.log_mu_tangent
+        self.clearing.advance(trial, q_step, log_mu_step, step, 1.0)
+        on_curve = max(min(_ON_CURVE, _ON_CURVE_SHARE * fraction), 1e-5)
+        settled = min(_SETTLED, _SETTLED_SHARE * on_curve)
+        error = before = np.inf
+        for correction in range(_CORRECTIONS):
+            if not self.clearing.settle(trial, settled):
+                break
+            system = self._system(trial, anchor.q_normal, anchor.log_mu_tangent)
+            q_step, log_mu_step = system.solve(-self.clearing.surplus(trial), 0.0)
+            decline = self.clearing.respond(trial, q_step, log_mu_step, step)
+            size = _size(trial, q_step, log_mu_step, decline)
+            if correction == 0:
+                error = size
+            if size <= on_curve:
+                return error, *self._anchor(trial, system, q_step, log_mu_step, step)
+            if not size <= min(_CONTRACTION * before, _TOO_FAR):
+                break
+            length = min(1.0, 0.7 / size)
+            before = size if length == 1.0 else np.inf
+            self.clearing.advance(trial, q_step, log_mu_step, step, length)
+        return error, None, False
+
+    def _anchor(
+        self, position: Position, system: Bordered, q_step: FloatArray, log_mu_step: float, step: State
+    ) -> tuple[_Anchor, bool]:
+        """Find the tangent, oriented; say whether its orientation differs from the last one's."""
+        q_tangent, log_mu_tangent = system.solve(np.zeros_like(position.q), 1.0)
+        if self.sign == 0.0:
+            self.sign = -system.sign  # the first normal points towards larger μ
+        turned = system.sign != self.sign
+        if turned:
+            q_tangent, log_mu_tangent = -q_tangent, -log_mu_tangent
+        metric = self.clearing.metric(position)
+        norm = float(np.sqrt((metric * q_tangent**2).sum() + log_mu_tangent**2))
+        q_tangent, log_mu_tangent = q_tangent / norm, log_mu_tangent / norm
+        tangent = self.clearing.new_step()
+        decline = self.clearing.respond(position, q_tangent, log_mu_tangent, tangent)
+        anchor = _Anchor(
+            position,
+            q_tangent,
+            log_mu_tangent,
+            tangent,
+            q_step,
+            log_mu_step,
+            step,
+            q_tangent * metric,
+            1.0 / decline,
+        )
+        return anchor, bool(turned)
+
+
+def _size(position: Position, q_step: FloatArray, log_mu_step: float, decline: float) -> float:
+    """Return the largest relative change that a step makes."""
+    return float(np.max([decline, np.abs(q_step / position.q).max(), abs(log_mu_step)]))

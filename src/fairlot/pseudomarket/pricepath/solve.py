@@ -1,0 +1,149 @@
+"""Road A: from a compiled market to a point near a strong equilibrium, by the path in price space."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from fairlot.model.hierarchy import FloatArray, IntArray
+from fairlot.progress import NullReporter, Reporter
+from fairlot.pseudomarket.compiled import CompiledMarket, Point
+from fairlot.pseudomarket.pricepath.agents import State
+from fairlot.pseudomarket.pricepath.clearing import Clearing, Position
+from fairlot.pseudomarket.pricepath.layout import BOTH, EQUAL, LOWER, TAPER, Layout, lay_out
+from fairlot.pseudomarket.pricepath.path import Progress, follow
+
+_ATTEMPTS = 4
+_MOST_FACTORIZATIONS = 6000
+
+
+def solve_price_path(
+    compiled: CompiledMarket,
+    *,
+    start: Point | None = None,
+    tol: float = 1e-10,
+    deadline: float | None = None,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+) -> Point:
+    """Follow smoothed equilibria in price space until the barrier parameter is below ``tol``.
+
+    Agents are at their optimum all the way; only the prices of the scarce supply rows are unknown. A
+    path that does not reach its end is tried again with random barrier weights.
+
+    Parameters
+    ----------
+    compiled : CompiledMarket
+        The market; each agent's own bounds must be consistent.
+    start : Point, optional
+        Whose prices to start from, instead of equal ones.
+    tol : float
+        Largest product of a complementary pair at the end, in scaled units.
+    deadline : float, optional
+        ``time.monotonic`` value at which to stop.
+    seed : int
+        Of the random weights; unless it is 0 they are drawn for the first path too.
+    reporter : Reporter, optional
+        Told the barrier parameter.
+
+    Returns
+    -------
+    Point
+        ``finished`` only if the path reached its end; else the point of the smallest barrier parameter
+        met. ``alpha`` is complementary to unspent money: a satiated agent's is nearly 0, though among
+        her best bundles she takes the cheapest.
+
+    Examples
+    --------
+    >>> from fairlot.model.constraints import Quota
+    >>> from fairlot.model.market import PseudoMarket
+    >>> from fairlot.pseudomarket.compiled import compile_market
+    >>> values = [[100, 20, 0], [100, 20, 0], [100, 80, 0]]
+    >>> market = PseudoMarket.from_arrays(values, capacities=1, quotas=[Quota("one", max=1)])
+    >>> point = solve_price_path(compile_market(market))
+    >>> point.finished, point.q.round(6).tolist()
+    (True, [2.5, 0.5, 0.0])
+    """
+    reporter = NullReporter() if reporter is None else reporter
+    reporter.stage("price path")
+    if compiled.n_pairs == 0:
+        return Point(
+            x=np.zeros(0),
+            q=np.zeros(len(compiled.supply)),
+            alpha=np.zeros(compiled.n_agents),
+            y=np.zeros(compiled.n_nodes),
+            finished=True,
+            iterations=0,
+        )
+    tries: list[tuple[Layout, Progress]] = []
+    rng = np.random.default_rng(seed)
+    for attempt in range(_ATTEMPTS):
+        layout = lay_out(compiled, rng if attempt or seed else None)
+        position = _start(layout, start if attempt == 0 else None)
+        clearing = Clearing(layout, 2.0 / float(position.q.mean()))
+        with np.errstate(all="ignore"):  # numerical trouble ends a path, it is no error
+            progress = follow(
+                clearing, position, tol=tol, most=_MOST_FACTORIZATIONS, deadline=deadline, reporter=reporter
+            )
+        tries.append((layout, progress))
+        if not progress.note or (deadline is not None and time.monotonic() > deadline):
+            break
+    best = min(tries, key=lambda t: t[1].position.mu)
+    return _point(compiled, *best, sum(progress.factorizations for _, progress in tries))
+
+
+def _start(layout: Layout, point: Point | None) -> Position:
+    """Choose a position in the interior: equal prices, everyone spending about half her money."""
+    a, fold = layout.agents, layout.fold
+    n_columns = fold.shape[1]
+    pairs = np.bincount(a.column, minlength=n_columns + 1)[:-1]
+    share = np.ones(n_columns + 1)
+    offered = 0.9 * np.maximum(layout.supply, 0.1) / np.maximum(fold @ pairs, 1.0)
+    share[:-1] = np.where(fold > 0, offered[:, None], np.inf).min(axis=0)
+    x = np.minimum(0.5 * a.cap, share[a.column])
+    mu = float(x.mean())
+    budget = a.upper[layout.budget_row]
+    if point is None:
+        q = np.full(len(fold), 0.5 * budget.sum() / min(layout.supply.sum(), x.sum()))
+    else:
+        q = np.maximum(point.q[layout.supply_row], 1e-3 * budget.sum() / layout.supply.sum())
+    total = _slice_sums(x, a.low, a.high)
+    total[layout.budget_row] = _slice_sums(
+        x * np.append(q @ fold, 0.0)[a.column], a.pair_start[:-1], a.pair_start[1:]
+    )
+    room = np.where(np.isfinite(a.upper), a.upper - total, 1.0)
+    excess = np.where(np.isfinite(a.lower), total - a.lower, 1.0)
+    least = np.full(len(a.kind), 0.05)
+    least[layout.budget_row] = 0.1 * budget
+    room, excess = np.maximum(room, least), np.maximum(excess, least)
+    toll, rebate = mu / room, mu / excess
+    soft = a.kind == TAPER
+    toll[soft] = rebate[soft] = 0.5 * a.penalty[soft]
+    room[soft] = excess[soft] = mu / toll[soft]
+    toll[a.kind == EQUAL] = 0.0
+    z, w = mu / x, np.where(a.capped, mu / (a.cap - x), 0.0)
+    return Position(q, mu, State(x, z, w, room, toll, excess, rebate))
+
+
+def _slice_sums(numbers: FloatArray, low: IntArray, high: IntArray) -> FloatArray:
+    sums = np.concatenate([[0.0], np.cumsum(numbers)])
+    return np.asarray(sums[high] - sums[low])
+
+
+def _point(compiled: CompiledMarket, layout: Layout, progress: Progress, spent: int) -> Point:
+    """Translate a position back to the compiled market's order."""
+    state, kind = progress.position.state, layout.agents.kind
+    x = np.empty(compiled.n_pairs)
+    x[layout.pair] = state.x
+    q = np.zeros(len(compiled.supply))
+    q[layout.supply_row] = progress.position.q
+    unspent, beta = state.room[layout.budget_row], state.toll[layout.budget_row]
+    alpha = np.zeros(compiled.n_agents)
+    alpha[layout.who] = np.where(beta < unspent, beta, beta + layout.agents.money)
+    y = np.zeros(compiled.n_nodes)
+    net = np.where(kind == LOWER, 0.0, state.toll) - np.where(
+        (kind == LOWER) | (kind == BOTH), state.rebate, 0.0
+    )
+    y[layout.node] = net[layout.node_row]
+    return Point(x, q, alpha, y, not progress.note, spent, progress.note)

@@ -1,0 +1,229 @@
+r"""Non-interior smoothing Newton: all products stay exact, and no step is cut at the boundary.
+
+Every pair of complementary variables is kept on its hyperbola :math:`X Z = \mu m`. A step moves
+:math:`w = \kappa X - Z` linearly, for which any value is as good as any other, and goes back:
+
+.. math:: \max(\kappa X, Z) = \tfrac12 \Big( |w| + \sqrt{w^2 + 4 \kappa \mu m} \Big),
+
+and the smaller of the two from the product. Only the linear equations are left to be solved; their norm
+is the merit of a step. Ties and satiation, where plain interior steps jam, are passed at full length.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairlot.progress import Reporter
+from fairlot.pseudomarket.joint.newton import Linearization
+from fairlot.pseudomarket.joint.system import JointSystem, Residual, State
+
+_KAPPA = 2.0
+_STEPS = 25
+"""Newton steps at one μ before it counts as out of reach."""
+_SHORT = 0.3
+"""A step below this length is short; more than ``_SHORT_STEPS`` of them say the same."""
+_SHORT_STEPS = 3
+_FIRST_STEPS = 80
+HALVINGS = 8
+_FIRST_HALVINGS = 20
+_LEAST_RATIO, _STUCK_RATIO = 0.02, 0.999
+_LONGEST_PREDICTION = 1.5
+_TRAIL = 6
+"""Points kept, to go back to from beyond a fold."""
+_SETTLING = 20
+_ROUNDING = 1e-12
+
+
+class Effort:
+    """What a solution has cost so far, and until when it may go on.
+
+    Parameters
+    ----------
+    deadline : float or None
+        Value of ``time.monotonic`` at which to stop.
+    reporter : Reporter
+        Told the barrier weight as the residual.
+    """
+
+    def __init__(self, deadline: float | None, reporter: Reporter) -> None:
+        self.deadline = np.inf if deadline is None else deadline
+        self.reporter = reporter
+        self.factorisations = 0
+
+    @property
+    def spent(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self.deadline
+
+    def linearize(self, system: JointSystem, state: State) -> Linearization:
+        """Factor, and count it."""
+        self.factorisations += 1
+        return Linearization(system, state)
+
+
+@dataclass(frozen=True, eq=False)
+class Centre:
+    """A state close to the path, what is left of the way to it, and the path's direction there.
+
+    Parameters
+    ----------
+    state : State
+        The state; its products are exact.
+    mu : float
+        Barrier weight.
+    newton : Linearization
+        Of the system at the state.
+    correction : State
+        Newton direction to the path, every variable moving by less than itself.
+    steps : int
+        Newton steps that led here.
+    """
+
+    state: State
+    mu: float
+    newton: Linearization
+    correction: State
+    steps: int
+
+    def tangent(self) -> State:
+        """Direction of the path in log μ."""
+        system = self.newton.system
+        return self.newton.direction(self.mu * system.weight, system.lending_rate(self.mu))
+
+
+def project(system: JointSystem, state: State, step: State, mu: float) -> State:
+    """Take a step and return to the products at μ."""
+    kappa = _KAPPA / system.weight
+    w = kappa * (state.primal + step.primal) - (state.dual + step.dual)
+    larger = 0.5 * (np.abs(w) + np.sqrt(w * w + 4.0 * _KAPPA * mu))
+    smaller = _KAPPA * mu / larger
+    positive = w > 0
+    return State(
+        primal=np.where(positive, larger, smaller) / kappa,
+        dual=np.where(positive, smaller, larger),
+        free=state.free + step.free,
+    )
+
+
+def relative_size(state: State, step: State) -> float:
+    """Largest change of a variable relative to itself; infinite if the step is not finite."""
+    size = float(np.abs(step.primal / state.primal).max(initial=0.0))
+    return size if np.isfinite(size) else np.inf
+
+
+def line_search(
+    system: JointSystem, state: State, residual: Residual, step: State, mu: float, halvings: int
+) -> tuple[State, Residual, float] | None:
+    """Halve a step until the merit falls; None if it does not."""
+    before = system.merit(residual)
+    length = 1.0
+    for _ in range(halvings):
+        trial = project(system, state, step.times(length), mu)
+        trial_residual = system.residual(trial, mu)
+        if falls(system.merit(trial_residual), before, length, mu):
+            return trial, trial_residual, length
+        length *= 0.5
+    return None
+
+
+def falls(merit: float, before: float, length: float, mu: float) -> bool:
+    """Whether a step of some length makes enough of the progress that a linear model promises."""
+    return merit < (1.0 - 0.1 * length) * before or merit < 1e-3 * mu
+
+
+def centre(
+    system: JointSystem,
+    state: State,
+    mu: float,
+    effort: Effort,
+    *,
+    size: float = 1.0,
+    patient: bool = False,
+) -> Centre | None:
+    """Approach the path at a fixed μ.
+
+    Parameters
+    ----------
+    system, state, mu, effort
+        Where, and at what cost.
+    size : float
+        How far, relative to itself, a variable may still have to move.
+    patient : bool
+        Whether the state is far away, so that many short steps are to be expected.
+
+    Returns
+    -------
+    Centre or None
+        None if the path was not reached.
+    """
+    max_steps, max_short, halvings = (
+        (_FIRST_STEPS, _FIRST_STEPS, _FIRST_HALVINGS) if patient else (_STEPS, _SHORT_STEPS, HALVINGS)
+    )
+    nothing = np.zeros_like(system.weight)
+    residual = system.residual(state, mu)
+    short = 0
+    for steps in range(max_steps + 1):
+        newton = effort.linearize(system, state)
+        correction = newton.direction(nothing, residual)
+        move = relative_size(state, correction)
+        if move < size:
+            return Centre(state, mu, newton, correction, steps)
+        if not np.isfinite(move) or effort.spent:
+            return None
+        found = line_search(system, state, residual, correction, mu, halvings)
+        if found is None:
+            return None
+        state, residual, length = found
+        short += length < _SHORT
+        if short > max_short:
+            return None
+    return None
+
+
+def descend(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> list[Centre]:
+    """Follow the path down as long as it goes down.
+
+    Returns
+    -------
+    list of Centre
+        The last few points, in order: the last at ``mu_stop`` unless the path could not be followed or
+        the time was up. Close to a fold the last points may have overshot it.
+    """
+    here, ratio = start, 0.3
+    tangent = here.tangent()
+    trail = [here]
+    while here.mu > mu_stop and not effort.spent:
+        mu = max(ratio * here.mu, mu_stop)
+        step = here.correction.plus(tangent, max(np.log(mu / here.mu), -_LONGEST_PREDICTION))
+        there = centre(system, project(system, here.state, step, mu), mu, effort)
+        if there is None:
+            ratio = ratio**0.4
+            if ratio > _STUCK_RATIO:
+                break
+            continue
+        here, tangent = there, there.tangent()
+        trail = [*trail[1 - _TRAIL :], here]
+        pace = 2.0 if there.steps <= 3 else 1.2 if there.steps <= 6 else 0.8
+        ratio = max(ratio**pace, _LEAST_RATIO)
+        effort.reporter.update(residual=mu)
+    return trail
+
+
+def settle(system: JointSystem, here: Centre, effort: Effort) -> tuple[State, float]:
+    """Correct at a fixed μ down to rounding; return the state with the smallest merit, and that merit."""
+    nothing = np.zeros_like(system.weight)
+    state, correction = here.state, here.correction
+    best, least = state, system.merit(system.residual(state, here.mu))
+    for _ in range(_SETTLING):
+        state = project(system, state, correction, here.mu)
+        residual = system.residual(state, here.mu)
+        merit = system.merit(residual)
+        if merit < least:
+            best, least = state, merit
+        if merit < _ROUNDING or not np.isfinite(merit) or effort.spent:
+            break
+        correction = effort.linearize(system, state).direction(nothing, residual)
+    return best, least

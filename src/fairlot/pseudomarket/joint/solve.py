@@ -1,0 +1,141 @@
+"""The joint road: down the path by smoothing Newton, around its folds by arclength."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fairlot.model.hierarchy import BoolArray, FloatArray
+from fairlot.model.market import utilities
+from fairlot.progress import NullReporter, Reporter
+from fairlot.pseudomarket.compiled import CompiledMarket, Point
+from fairlot.pseudomarket.joint.arclength import turn
+from fairlot.pseudomarket.joint.smoothing import Centre, Effort, centre, descend, settle
+from fairlot.pseudomarket.joint.start import fair_copies, prices_of_money, rough_state, warm_state
+from fairlot.pseudomarket.joint.system import JointSystem
+from fairlot.verify.demand import best_affordable
+
+_ROUNDS = 6
+_LOWER = 0.3
+"""Factor by which ε falls for agents who miss their greatest utility by more than ``_LOSS``."""
+_LOSS = 1e-6
+_DEEPER = 0.1
+"""Barrier weight at which the path ends, over the tolerance."""
+_WARM_MU = (1e-6, 1e-4, 1e-2)
+_FIRST_MU = (1.0, 0.3, 3.0, 0.1, 10.0)
+"""Barrier weights to begin with, in copies per pair."""
+_PAST_FOLD = 0.7
+_ON_PATH = 1e-2
+
+
+def solve_joint(
+    compiled: CompiledMarket,
+    *,
+    start: Point | None = None,
+    tol: float = 1e-9,
+    deadline: float | None = None,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+) -> Point:
+    """Follow the joint path in prices, copies and multipliers to a strong equilibrium.
+
+    Parameters
+    ----------
+    compiled : CompiledMarket
+        The market.
+    start : Point, optional
+        Where to begin; a rough state of its own by default.
+    tol : float
+        Largest residual of the linear equations and largest complementary product of a finished point.
+    deadline : float, optional
+        Value of ``time.monotonic`` at which to stop.
+    seed : int
+        0 weighs all pairs alike; any other number draws weights, and with them another path.
+    reporter : Reporter, optional
+        Told the barrier weight as the path goes down.
+
+    Returns
+    -------
+    Point
+        ``alpha`` contains the price of money ε, which is all there is of it for satiated agents.
+    """
+    effort = Effort(deadline, reporter or NullReporter())
+    epsilon = prices_of_money(compiled)
+    weight = None
+    if seed:
+        weight = np.exp(np.random.default_rng(seed).normal(size=compiled.n_pairs))
+    # A diverging iteration ends by its size; it is no error.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for _ in range(_ROUNDS):
+            effort.reporter.stage("joint path")
+            point = _solve(JointSystem(compiled, epsilon, weight), start, tol, effort)
+            deprived = _deprived(compiled, point, epsilon)
+            if not point.finished or not deprived.any():
+                return point
+            epsilon = np.where(deprived, _LOWER * epsilon, epsilon)
+    return replace(point, finished=False, note="satiated agents miss their greatest utility")
+
+
+def _solve(system: JointSystem, start: Point | None, tol: float, effort: Effort) -> Point:
+    """Go down the path at a given price of money."""
+    mu_enough = tol / float(system.weight.max())
+    mu_stop = _DEEPER * mu_enough
+    here = _begin(system, start, effort)
+    if here is None:
+        rough = rough_state(system, 1.0)
+        return system.point(
+            rough, finished=False, iterations=effort.factorisations, note="no way to the path"
+        )
+    note = ""
+    while True:
+        trail = descend(system, here, mu_stop, effort)
+        here = trail[-1]
+        if here.mu <= mu_enough or effort.spent:
+            break
+        there = _around(system, trail, mu_stop, effort)
+        if there is None:
+            note = f"path lost at a barrier weight of {here.mu:.1e}"
+            break
+        here = there
+    state, merit = settle(system, here, effort)
+    finished = here.mu <= mu_enough and merit <= tol
+    if not finished:
+        note = note or ("time is up" if effort.spent else f"linear equations hold to {merit:.1e} only")
+    return system.point(
+        state, finished=finished, iterations=effort.factorisations, note="" if finished else note
+    )
+
+
+def _begin(system: JointSystem, start: Point | None, effort: Effort) -> Centre | None:
+    """Reach the path, close to ``start`` if possible."""
+    if start is not None:
+        for mu in _WARM_MU:
+            here = centre(system, warm_state(system, start, mu), mu, effort)
+            if here is not None:
+                return here
+    scale = float(fair_copies(system.compiled).mean()) if system.compiled.n_pairs else 1.0
+    for factor in _FIRST_MU:
+        mu = factor * scale
+        here = centre(system, rough_state(system, mu), mu, effort, patient=True)
+        if here is not None:
+            return here
+    return None
+
+
+def _around(system: JointSystem, trail: list[Centre], mu_stop: float, effort: Effort) -> Centre | None:
+    """Go around the fold that stopped a descent, from the last point that is on the path for certain."""
+    for here in reversed(trail):
+        anchor = centre(system, here.state, here.mu, effort, size=_ON_PATH)
+        if anchor is not None:
+            return turn(system, anchor, max(mu_stop, _PAST_FOLD * trail[-1].mu), effort)
+    return None
+
+
+def _deprived(compiled: CompiledMarket, point: Point, epsilon: FloatArray) -> BoolArray:
+    """Agents whom ε keeps from what they can afford: satiated by it, and short of their greatest utility."""
+    satiated = point.alpha < 2.0 * epsilon
+    prices = np.maximum(compiled.rows.T @ point.q, 0.0) * compiled.budget_scale
+    best = best_affordable(compiled.market, prices).value
+    loss = (best - utilities(compiled.market, compiled.copies(point.x))) / compiled.value_scale
+    return np.asarray(satiated & (loss > _LOSS))

@@ -1,0 +1,229 @@
+r"""The joint system of a market in budget-multiplier form, and its Newton steps.
+
+At a barrier weight :math:`\mu > 0` and a small price of money :math:`\varepsilon`, all variables at once
+(the notation is that of :mod:`fairlot.pseudomarket.compiled`):
+
+.. math::
+
+    v_i = (\alpha_i + \varepsilon_i) p + E_i^\top y_i + w_i - z_i, \quad p = F^\top q, \\
+    x + r = c, \quad Ex + t = h, \quad Ex - t' = l, \quad Ex - e + t = h, \quad y + \bar y = \pi, \\
+    p \cdot (x_i + f_i) + \sigma_i = b_i, \quad F \sum_i x_i + s = B + \mu \kappa B, \\
+    xz = rw = ty = t'y' = e \bar y = \sigma \alpha = \mu, \quad s q = \mu B.
+
+The pairs of complementary variables are kept in two flat arrays, ``primal`` (x, r, t, t', e, σ, s) and
+``dual`` (z, w, y, y', ȳ, α, q), block after block. :math:`\kappa` lends supply while μ > 0, so that a
+market whose lower bounds use up all supply still has an interior.
+
+Satiation is :math:`\alpha \to 0`; :math:`\varepsilon` makes satiated agents choose a cheapest optimum.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairlot.model.hierarchy import FloatArray, IntArray
+from fairlot.pseudomarket.compiled import CompiledMarket, Point
+from fairlot.pseudomarket.joint.kernels import node_totals, pair_duals
+
+_ROWS = 1024
+"""Rank-one terms gathered before they are multiplied out."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Values, or a direction, of all variables.
+
+    Parameters
+    ----------
+    primal, dual : FloatArray, shape (n_products,)
+        The complementary pairs, in the blocks of :class:`JointSystem`.
+    free : FloatArray, shape (n_equal,)
+        Duals of the equality nodes.
+    """
+
+    primal: FloatArray
+    dual: FloatArray
+    free: FloatArray
+
+    def times(self, length: float) -> State:
+        """Scale a direction."""
+        return State(length * self.primal, length * self.dual, length * self.free)
+
+    def plus(self, other: State, length: float) -> State:
+        """Add a multiple of another direction."""
+        return State(
+            self.primal + length * other.primal,
+            self.dual + length * other.dual,
+            self.free + length * other.free,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Residual:
+    """What the linear equations lack, right-hand side minus left, block by block."""
+
+    stationarity: FloatArray
+    cap: FloatArray
+    upper: FloatArray
+    lower: FloatArray
+    taper: FloatArray
+    penalty: FloatArray
+    equal: FloatArray
+    money: FloatArray
+    supply: FloatArray
+
+    def largest(self) -> float:
+        """Largest magnitude."""
+        return float(max(np.abs(part).max(initial=0.0) for part in vars(self).values()))
+
+
+class JointSystem:
+    """The equations of a market, at a given price of money.
+
+    Parameters
+    ----------
+    compiled : CompiledMarket
+        The market.
+    epsilon : FloatArray, shape (n_agents,)
+        Price of money per agent.
+    pair_weight : FloatArray, shape (n_pairs,), optional
+        Weights ω of the products xz = μω; 1 by default.
+    lending : float
+        κ: supply is lent in the proportion ``lending * mu``.
+    """
+
+    def __init__(
+        self,
+        compiled: CompiledMarket,
+        epsilon: FloatArray,
+        pair_weight: FloatArray | None = None,
+        lending: float = 0.0,
+    ) -> None:
+        self.compiled = compiled
+        self.epsilon = epsilon
+        self.leaf: IntArray = (
+            np.ascontiguousarray(compiled.chain[:, 0])
+            if compiled.chain.shape[1]
+            else np.full(compiled.n_pairs, -1, dtype=np.int64)
+        )
+        hard = np.isinf(compiled.penalty)
+        equal = hard & (compiled.lower == compiled.upper)
+        self.capped = np.flatnonzero(compiled.capped)
+        self.upper = np.flatnonzero(hard & ~equal & np.isfinite(compiled.upper))
+        self.lower = np.flatnonzero(hard & ~equal & np.isfinite(compiled.lower))
+        self.taper = np.flatnonzero(~hard)
+        self.equal = np.flatnonzero(equal)
+        n_taper = len(self.taper)
+        sizes = [compiled.n_pairs, len(self.capped), len(self.upper), len(self.lower), n_taper, n_taper]
+        ends = np.cumsum([0, *sizes, compiled.n_agents, len(compiled.supply)])
+        blocks = [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
+        self.b_x, self.b_cap, self.b_upper, self.b_lower = blocks[:4]
+        self.b_taper, self.b_excess, self.b_money, self.b_supply = blocks[4:]
+        self.weight = np.ones(ends[-1])
+        if pair_weight is not None:
+            self.weight[self.b_x] = pair_weight
+        self.weight[self.b_supply] = np.maximum(compiled.supply, 1.0)
+        self.lent = lending * self.weight[self.b_supply]
+        self.value = compiled.value
+        order, counts = _members(compiled.chain, compiled.n_nodes)
+        self.member, self.member_start = order, np.concatenate([[0], np.cumsum(counts)])
+        self.forced = compiled.forced_matrix
+        self.has_forced = self.forced.nnz > 0
+        # A product of dense rows beats scattered updates once a third of the goods is involved.
+        self.wide = max(8, compiled.n_goods // 3)
+        pairs = np.diff(compiled.start)
+        by_agent = np.add.reduceat(np.append(counts >= self.wide, 0), compiled.node_start[:-1])
+        by_agent[np.diff(compiled.node_start) == 0] = 0
+        self.chunks, self.chunk_rows = _chunks(by_agent + (pairs >= self.wide))
+
+    def prices(self, state: State) -> FloatArray:
+        """Prices of the goods, p = Fᵀ q."""
+        return np.asarray(self.compiled.rows.T @ state.dual[self.b_supply])
+
+    def node_duals(self, state: State) -> FloatArray:
+        """Duals of the nodes, signed."""
+        y = np.zeros(self.compiled.n_nodes)
+        y[self.upper] += state.dual[self.b_upper]
+        y[self.lower] -= state.dual[self.b_lower]
+        y[self.taper] = state.dual[self.b_taper]
+        y[self.equal] = state.free
+        return y
+
+    def residual(self, state: State, mu: float) -> Residual:
+        """Evaluate the linear equations at a state."""
+        c = self.compiled
+        x = state.primal[self.b_x]
+        p = self.prices(state)
+        price = p[c.good]
+        stationarity = self.value - (state.dual[self.b_money] + self.epsilon)[c.agent] * price
+        stationarity -= pair_duals(self.leaf, c.parent, self.node_duals(state))
+        stationarity[self.capped] -= state.dual[self.b_cap]
+        stationarity += state.dual[self.b_x]
+        totals = node_totals(self.leaf, c.parent, x)
+        slack, excess = state.primal[self.b_taper], state.primal[self.b_excess]
+        money = c.budget - np.bincount(c.agent, price * x, minlength=c.n_agents)
+        if self.has_forced:
+            money -= self.forced @ p
+        sold = np.bincount(c.good, x, minlength=c.n_goods)
+        return Residual(
+            stationarity=stationarity,
+            cap=(c.cap - x)[self.capped] - state.primal[self.b_cap],
+            upper=(c.upper - totals)[self.upper] - state.primal[self.b_upper],
+            lower=(totals - c.lower)[self.lower] - state.primal[self.b_lower],
+            taper=(c.upper - totals)[self.taper] + excess - slack,
+            penalty=c.penalty[self.taper] - state.dual[self.b_taper] - state.dual[self.b_excess],
+            equal=(c.upper - totals)[self.equal],
+            money=money - state.primal[self.b_money],
+            supply=c.supply + mu * self.lent - c.rows @ sold - state.primal[self.b_supply],
+        )
+
+    def merit(self, residual: Residual) -> float:
+        """Norm of a residual, the supply of a row counted in the square root of its copies."""
+        parts = [part for name, part in vars(residual).items() if name != "supply"]
+        supply = residual.supply**2 / self.weight[self.b_supply]
+        return float(np.sqrt(sum(float(part @ part) for part in parts) + supply.sum()))
+
+    def lending_rate(self, mu: float) -> Residual:
+        """Return the derivative of the residual in log μ."""
+        c = self.compiled
+        zero = np.zeros
+        return Residual(
+            zero(c.n_pairs),
+            zero(len(self.capped)),
+            zero(len(self.upper)),
+            zero(len(self.lower)),
+            zero(len(self.taper)),
+            zero(len(self.taper)),
+            zero(len(self.equal)),
+            zero(c.n_agents),
+            mu * self.lent,
+        )
+
+    def point(self, state: State, *, finished: bool, iterations: int, note: str = "") -> Point:
+        """Return the state as a claim on the market, with ε counted as part of α."""
+        return Point(
+            x=state.primal[self.b_x].copy(),
+            q=state.dual[self.b_supply].copy(),
+            alpha=state.dual[self.b_money] + self.epsilon,
+            y=self.node_duals(state),
+            finished=finished,
+            iterations=iterations,
+            note=note,
+        )
+
+
+def _members(chain: IntArray, n_nodes: int) -> tuple[IntArray, IntArray]:
+    """List the pairs below each node, node after node, and how many there are."""
+    pair, column = np.nonzero(chain >= 0)
+    node = chain[pair, column]
+    return pair[np.argsort(node, kind="stable")], np.bincount(node, minlength=n_nodes)
+
+
+def _chunks(rows: IntArray) -> tuple[IntArray, int]:
+    """Cut the agents into runs of about ``_ROWS`` rows; return the cuts and the rows of the largest."""
+    ends = np.cumsum(rows)
+    cuts = np.unique(np.concatenate([[0], 1 + np.flatnonzero(np.diff(ends // _ROWS)), [len(rows)]]))
+    return cuts, int(np.add.reduceat(rows, cuts[:-1]).max())

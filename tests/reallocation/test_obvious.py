@@ -11,27 +11,27 @@ from fairlot.errors import InvalidProblemError
 from fairlot.model.beliefs import Beliefs
 from fairlot.model.menus import FiniteSet, Mechanism, Polytope, Segment, TradingProtocol
 from fairlot.model.tasks import ReallocationProblem
-from fairlot.reallocation.mechanisms import (
+from fairlot.reallocation.obvious.dominance import (
+    is_obviously_strategy_proof,
+    menu_witness,
+    obvious_dominance_witness,
+    polarized_ray_domination,
+)
+from fairlot.reallocation.obvious.mechanisms import (
     bilateral_mechanism,
     fixed_price_protocol,
     two_price_menus,
     two_price_rays,
     two_price_witness,
 )
-from fairlot.reallocation.obvious import (
-    is_obviously_strategy_proof,
-    menu_witness,
-    obvious_dominance_witness,
-    polarized_ray_domination,
-)
-from fairlot.reallocation.protocols import (
+from fairlot.reallocation.obvious.protocols import (
     dominates,
     essential_reduction,
     is_non_redundant,
     myopic_choices,
     reduced_sets,
 )
-from fairlot.reallocation.rays import conflicting_rays, in_conflict
+from fairlot.reallocation.obvious.rays import conflicting_rays, in_conflict
 from fairlot.verify.menus import dominant_actions, obvious_dominance_failures, verify_protocol
 
 

@@ -13,8 +13,8 @@ from fairlot.errors import InvalidProblemError
 from fairlot.model.beliefs import Beliefs
 from fairlot.model.menus import Menu, Menus, Ray
 from fairlot.model.tasks import Caps, ReallocationProblem
-from fairlot.reallocation.parameters import RayParameters, ray_parameters
-from fairlot.reallocation.rays import (
+from fairlot.reallocation.obvious.parameters import RayParameters, ray_parameters
+from fairlot.reallocation.obvious.rays import (
     conflicting_rays,
     full_extent,
     in_conflict,

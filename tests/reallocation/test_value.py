@@ -11,9 +11,12 @@ from scipy.stats import norm
 from fairlot.errors import NotSupportedError
 from fairlot.model.beliefs import Beliefs
 from fairlot.model.tasks import Caps, ReallocationProblem
-from fairlot.reallocation import bilateral
-from fairlot.reallocation.acceptance import acceptance, uniform_probability
-from fairlot.reallocation.bilateral import (
+from fairlot.reallocation.obvious.dominance import is_obviously_strategy_proof
+from fairlot.reallocation.obvious.mechanisms import bilateral_mechanism
+from fairlot.reallocation.obvious.rays import conflicting_rays
+from fairlot.reallocation.value import bilateral
+from fairlot.reallocation.value.acceptance import acceptance, uniform_probability
+from fairlot.reallocation.value.bilateral import (
     BilateralTrade,
     best_bilateral_trades,
     bilateral_menus,
@@ -21,12 +24,9 @@ from fairlot.reallocation.bilateral import (
     score_trades,
     trade_bounds,
 )
-from fairlot.reallocation.conditions import improving_pair, lemma2_conditions, lemma3_trade, theorem1
-from fairlot.reallocation.mechanisms import bilateral_mechanism
-from fairlot.reallocation.no_choice import best_without_choice, first_best, lemma1, lemma1_saving
-from fairlot.reallocation.obvious import is_obviously_strategy_proof
-from fairlot.reallocation.rays import conflicting_rays
-from fairlot.reallocation.value import value_of_choice
+from fairlot.reallocation.value.choice import value_of_choice
+from fairlot.reallocation.value.conditions import improving_pair, lemma2_conditions, lemma3_trade, theorem1
+from fairlot.reallocation.value.no_choice import best_without_choice, first_best, lemma1, lemma1_saving
 
 SQUARE = Beliefs.uniform([0.5, 0.5], [1.5, 1.5])
 

@@ -9,9 +9,9 @@ from typing import Any
 from fairlot.certificate import Stats
 from fairlot.model.tasks import ReallocationProblem
 from fairlot.progress import NullReporter, Reporter
-from fairlot.reallocation.bilateral import BilateralTrades, best_bilateral_trades
-from fairlot.reallocation.conditions import Theorem1, theorem1
-from fairlot.reallocation.no_choice import (
+from fairlot.reallocation.value.bilateral import BilateralTrades, best_bilateral_trades
+from fairlot.reallocation.value.conditions import Theorem1, theorem1
+from fairlot.reallocation.value.no_choice import (
     FirstBest,
     Lemma1,
     NoChoice,

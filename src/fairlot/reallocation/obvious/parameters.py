@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from fairlot.errors import InvalidProblemError, Issue
 from fairlot.model.hierarchy import FloatArray
-from fairlot.reallocation.rays import in_conflict, rate_interval
+from fairlot.reallocation.obvious.rays import in_conflict, rate_interval
 
 _TIE = 1e-9
 

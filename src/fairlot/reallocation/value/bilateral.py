@@ -25,9 +25,9 @@ from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.model.menus import Menu, Menus, Ray
 from fairlot.model.tasks import ReallocationProblem
 from fairlot.progress import NullReporter, Reporter
-from fairlot.reallocation.acceptance import acceptance
+from fairlot.reallocation.obvious.rays import full_extent, ray_extents
 from fairlot.reallocation.programs import LinearProgram, solve_program
-from fairlot.reallocation.rays import full_extent, ray_extents
+from fairlot.reallocation.value.acceptance import acceptance
 
 _WIDTHS = np.array([0.2, 0.06, 0.02])
 _STEPS = 25

@@ -32,8 +32,8 @@ from fairlot.model.menus import (
     TradingSet,
 )
 from fairlot.model.tasks import ReallocationProblem
-from fairlot.reallocation.obvious import menu_witness
-from fairlot.reallocation.rays import full_extent
+from fairlot.reallocation.obvious.dominance import menu_witness
+from fairlot.reallocation.obvious.rays import full_extent
 
 _TIE = 1e-9
 

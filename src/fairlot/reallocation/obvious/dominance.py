@@ -26,8 +26,8 @@ import numpy as np
 
 from fairlot.model.hierarchy import FloatArray
 from fairlot.model.menus import FiniteSet, Mechanism, Polytope, Segment, TradingProtocol, TradingSet
-from fairlot.reallocation.protocols import reduced_sets
-from fairlot.reallocation.rays import in_conflict, shared_type
+from fairlot.reallocation.obvious.protocols import reduced_sets
+from fairlot.reallocation.obvious.rays import in_conflict, shared_type
 
 _TIE = 1e-9
 SetKind = Literal["endowment", "remedial", "redundant", "ray"]

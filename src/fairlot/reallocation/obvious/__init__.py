@@ -1,0 +1,1 @@
+"""What makes choices obvious: rays, trading protocols, obvious strategy-proofness."""

@@ -1,0 +1,1 @@
+"""Is choice worth it, and what a choice is worth."""

@@ -3,11 +3,10 @@
 ``python -m benchmarks.equilibrium --sizes 50x10 100x20 200x40 400x80 --kinds correlated --seeds 3``
 
 Each market is solved in a process of its own, after a small one has warmed it up. Columns: the market;
-acceptable pairs; the road that gave the result; seconds; peak memory of the process, some 200 MB of
-it for the libraries; worst residual of
-the certificate; seconds of the certificate alone; status. Then, per family of markets, the exponents
-fitted to seconds over the sizes, in the number of agents (goods grow along) and of pairs, counting
-certified runs only.
+acceptable pairs; the road that gave the result; seconds; peak memory of the process, some 200 MB of it
+for the libraries; worst residual of the certificate; seconds of the certificate alone; status. Then, per
+family of markets, the exponents fitted to seconds over the sizes, in the number of agents (goods grow
+along) and of pairs, counting certified runs only.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def every_bundle(market: PseudoMarket, agent: int) -> list[np.ndarray]:
     return bundles
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(pseudo_markets(max_agents=3))
 def test_trees_admit_what_quotas_admit(market: PseudoMarket) -> None:
     families = market.families
@@ -75,7 +75,7 @@ def test_trees_admit_what_quotas_admit(market: PseudoMarket) -> None:
         assert_array_equal(most[roots], families.most[roots])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(pseudo_markets(max_agents=2, max_goods=4), st.integers(0, 10**6))
 def test_utility_of_means_is_the_concave_closure(market: PseudoMarket, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -92,7 +92,7 @@ def test_utility_of_means_is_the_concave_closure(market: PseudoMarket, seed: int
     assert_allclose(utilities(market, mean), expected, rtol=1e-6, atol=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(pseudo_markets(max_agents=2, max_goods=4), st.integers(0, 10**6))
 def test_trees_after_some_copies_are_taken(market: PseudoMarket, seed: int) -> None:
     """Bundles of the kept pairs, on top of what is held already, keep the same bounds."""

@@ -15,7 +15,7 @@ def crosses(a: set[int], b: set[int]) -> bool:
     return bool(a & b) and not a <= b and not b <= a
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(SETS)
 def test_forest_or_crossing(sets: list[set[int]]) -> None:
     found = laminar_forest([np.array(sorted(s), dtype=np.int64) for s in sets], 6)

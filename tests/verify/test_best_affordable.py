@@ -17,7 +17,7 @@ ONE = (Quota("one", max=1),)
 PRICES = st.one_of(st.sampled_from([0.0, 0.5, 1.0, 2.0]), st.integers(0, 500).map(lambda k: k / 100))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(pseudo_markets(max_agents=2), st.lists(PRICES, min_size=5, max_size=5))
 def test_agrees_with_enumeration(market: PseudoMarket, prices: list[float]) -> None:
     p = np.array(prices[: market.n_goods])
@@ -39,7 +39,7 @@ def test_agrees_with_enumeration(market: PseudoMarket, prices: list[float]) -> N
             assert_allclose(demand.peak_cost[i], slow.cost, rtol=1e-12, atol=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.2, 3.0))
 def test_agrees_with_a_linear_program_on_courses(seed: int, dear: float) -> None:
     """The concave closure over the agent's polytope, written out as rows and solved by HiGHS."""

@@ -29,7 +29,7 @@ def random_lotteries(market: PseudoMarket, rng: np.random.Generator) -> np.ndarr
     return copies
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(pseudo_markets(max_agents=3, max_goods=4), st.integers(0, 10**6))
 def test_residuals_of_random_claims(market: PseudoMarket, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ def test_residuals_of_random_claims(market: PseudoMarket, seed: int) -> None:
         assert_allclose(found["envy"].residual, max(0, *gains, 0), rtol=1e-6, atol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(pseudo_markets(max_agents=3, max_goods=4, limits=False, equal_budgets=True), st.integers(0, 10**6))
 def test_envy_of_random_lotteries(market: PseudoMarket, seed: int) -> None:
     copies = random_lotteries(market, np.random.default_rng(seed))

@@ -228,7 +228,7 @@ def _restrict(
         reach = children_most[:, node] + loose
         floor = children_least[:, node]
         if soft[node]:
-            kept[:, node] = upper[:, node] < reach
+            kept[:, node] = (upper[:, node] < reach) & (reach > 0)
             least[:, node], most[:, node] = floor, reach
         else:
             least[:, node] = np.maximum(lower[:, node], floor)

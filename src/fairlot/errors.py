@@ -62,7 +62,9 @@ class Issue:
             if part is not None
         ]
         text = ": ".join([", ".join(place), self.message] if place else [self.message])
-        return f"{text}: {', '.join(detail)}" if detail else text
+        line = f"{text}: {', '.join(detail)}" if detail else text
+        # One line, whatever was in the input: nothing in it may break lines or steer a terminal.
+        return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 class FairlotError(Exception):

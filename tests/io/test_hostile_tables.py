@@ -338,3 +338,11 @@ def test_a_folder_where_a_table_should_be(tmp_path: Path) -> None:
     path = folder(tmp_path, values=None)
     (path / "values.csv").mkdir()
     assert faults(path) == ["values.csv: cannot be read: Is a directory"]
+
+
+def test_nothing_in_the_input_steers_a_terminal(tmp_path: Path) -> None:
+    agents = AGENTS.replace("year", "ye\x1b[31mar")
+    (line,) = faults(
+        folder(tmp_path, rules='[[quota]]\nname = "q"\nmax = 1\nagents = { year = 1 }\n', agents=agents)
+    )
+    assert line.endswith("expected a column of agents.csv: ye\\x1b[31mar, load")

@@ -306,7 +306,7 @@ def test_faults_of_other_rules(tmp_path: Path, text: str, lines: list[str]) -> N
         ),
         (
             PROBLEM.replace('title = "Small"', "title = 7"),
-            ["problem.toml, column title: not a text: found '7', expected a text in quotes"],
+            ["problem.toml, column title: not one line of text: found '7', expected a text in quotes"],
         ),
         (
             PROBLEM.replace('file = "goods.csv"', 'fil = "goods.csv"'),

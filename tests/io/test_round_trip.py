@@ -85,7 +85,7 @@ IDS = st.text(min_size=1, max_size=6).filter(lambda t: t == t.strip() and t.ispr
 RUNNABLE = st.sampled_from(["=1+1", "'=x", "''@a", "-5", "+1", "@x", "'", "'x", '"q"', "a,b", "Ω", "#REF!"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_any_market_survives(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     names = st.one_of(IDS, RUNNABLE)

@@ -42,13 +42,14 @@ class Keys:
         return self._data.get(key)
 
     def text(self, key: str, default: str | None = None) -> str:
-        """Return a text that is not blank; a fault if absent without a default."""
+        """Return one line of text that is not blank; a fault if absent without a default."""
         value = self.get(key)
         if value is None and default is not None:
             return default
-        if isinstance(value, str) and value.strip():
+        if isinstance(value, str) and value.strip() and value.strip().isprintable():
             return value.strip()
-        self.fault(key, "missing" if value is None else "not a text", value, "a text in quotes")
+        message = "missing" if value is None else "not one line of text"
+        self.fault(key, message, value, "a text in quotes")
         return ""
 
     def choice(self, key: str, options: Sequence[str], default: str | None = None) -> str:
@@ -147,7 +148,7 @@ def write_toml(data: Mapping[str, Any]) -> bytes:
     for key, value in data.items():
         if isinstance(value, Mapping):
             rest += ["", f"[{_key(key)}]", *_entries(value)]
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+        elif isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
             for entry in value:
                 rest += ["", f"[[{_key(key)}]]", *_entries(entry)]
         else:

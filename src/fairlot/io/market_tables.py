@@ -33,14 +33,13 @@ def market_tables(market: PseudoMarket) -> tuple[dict[str, Any], dict[str, Table
     Raises
     ------
     InvalidProblemError
-        If an id would not survive in a table: unprintable, or with space around it.
+        If an id or a name is unprintable, or has space around it: it would not survive.
     """
+    rules: list[Quota | Taper | Limit] = [*market.quotas, *market.tapers, *market.limits]
     odd = [
-        Issue(
-            "id cannot stand in a table", found=identifier, expected="printable text without space around it"
-        )
-        for identifier in (*market.agents, *market.goods)
-        if identifier != identifier.strip() or not identifier.isprintable()
+        Issue("not possible in a problem folder", found=text, expected="printable text, no space around it")
+        for text in (*market.agents, *market.goods, *(rule.label for rule in rules), market.title)
+        if text != text.strip() or not text.isprintable()
     ]
     if odd:
         raise InvalidProblemError(odd)

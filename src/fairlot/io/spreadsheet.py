@@ -10,9 +10,21 @@ import io
 import posixpath
 import re
 import zipfile
+import zlib
 from xml.etree import ElementTree
 
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+# What the standard library raises for archives that are damaged, encrypted or of an unknown kind.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ElementTree.ParseError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    StopIteration,
+)
 _LINK = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
@@ -36,7 +48,7 @@ def unreadable_cells(data: bytes) -> list[tuple[int, str, str]]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as book:
             return _scan(book.read(_first_sheet(book)))
-    except (zipfile.BadZipFile, ElementTree.ParseError, LookupError, StopIteration) as error:
+    except _BROKEN as error:
         raise ValueError(str(error)) from error
 
 

@@ -89,6 +89,40 @@ def test_no_assignment_is_a_result_with_exit_1(solved: Path, tmp_path: Path, fai
     assert summary["status"] == "infeasible"
     assert not (tmp_path / "r" / "prices.csv").exists()
     assert fairlot("verify", tmp_path / "r").code == 0
+    done = fairlot("explain", tmp_path / "r", "--agent", "s1")
+    assert done.code == 2
+    assert done.err.startswith("prices.csv: no prices in this result")
+
+
+def test_what_is_not_certified_exits_1_and_says_what_fails(
+    solved: Path, tmp_path: Path, fairlot: Fairlot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from fairlot.certificate import Status
+    from fairlot.pseudomarket import solve as module
+    from fairlot.verify.equilibrium import verify_equilibrium
+
+    solve_equilibrium = module.solve_equilibrium
+
+    def dearer(market: Any, **options: Any) -> Any:
+        found = solve_equilibrium(market, **options)
+        prices, rows = 2 * found.prices, 2 * found.row_prices
+        certificate = verify_equilibrium(market, prices, found.shares, row_prices=rows)
+        return replace(
+            found, prices=prices, row_prices=rows, certificate=certificate, status=Status.UNCERTIFIED
+        )
+
+    monkeypatch.setattr(module, "solve_equilibrium", dearer)
+    done = fairlot("solve", solved / "problem", "--out", tmp_path / "r")
+    assert done.code == 1
+    assert "NOT certified (uncertified)" in done.out
+    assert "over-spending: " in done.out
+    assert fairlot("solve", solved / "problem", "--out", tmp_path / "s", "--json").code == 1
+    done = fairlot("verify", tmp_path / "r")
+    assert done.code == 1
+    assert "FAIL  equilibrium: over-spending" in done.out
+    assert "ok    summary" in done.out
 
 
 def test_crossing_quotas_are_bad_input(solved: Path, tmp_path: Path, fairlot: Fairlot) -> None:

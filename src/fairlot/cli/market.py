@@ -21,6 +21,7 @@ from fairlot.cli.output import (
 
 if TYPE_CHECKING:
     from fairlot.io.problem import ProblemFiles
+    from fairlot.model.lotteries import Lottery
     from fairlot.pseudomarket.equilibrium import Equilibrium
 
 
@@ -102,12 +103,27 @@ def _solve(
         equilibrium = solve_equilibrium(
             read.problem, method=method.value, tol=tol, time_limit=time_limit, seed=seed, reporter=reporter
         )
-        lottery = None if equilibrium.shares is None else equilibrium.lottery()
+        lottery = _lottery(equilibrium)
     write_result(out, equilibrium_files(equilibrium, lottery, read.files), force=force)
     _tell(output, equilibrium, out)
     output.data({"result": str(out), **equilibrium_summary(equilibrium)})
     if equilibrium.status is not Status.CERTIFIED:
         output.fail()
+
+
+def _lottery(equilibrium: Equilibrium) -> Lottery | None:
+    """Make the lottery; a point that is not certified may break bounds, and then there is none."""
+    from fairlot.certificate import Status
+    from fairlot.errors import InvalidProblemError
+
+    if equilibrium.shares is None:
+        return None
+    try:
+        return equilibrium.lottery()
+    except InvalidProblemError:
+        if equilibrium.status is Status.CERTIFIED:
+            raise
+        return None
 
 
 def _tell(output: Output, equilibrium: Equilibrium, out: Path) -> None:

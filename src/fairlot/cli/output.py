@@ -8,6 +8,7 @@ result is not certified, 2 bad usage or bad input.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,9 +51,9 @@ class Output:
             typer.echo(text)
 
     def data(self, document: Any) -> None:
-        """Print the document that ``--json`` asked for."""
+        """Print the document that ``--json`` asked for; numbers that JSON does not have are null."""
         if self.as_json:
-            typer.echo(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False))
+            typer.echo(json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False))
 
     def fail(self, code: int = FAILED) -> NoReturn:
         """Exit with a code other than 0."""
@@ -73,6 +74,18 @@ def verb(as_json: bool, quiet: bool) -> Iterator[Output]:
         for line in _message(error).splitlines():
             typer.echo(line, err=True)
         raise typer.Exit(BAD_INPUT) from None
+
+
+def _plain(document: Any) -> Any:
+    match document:
+        case dict():
+            return {key: _plain(value) for key, value in document.items()}
+        case list() | tuple():
+            return [_plain(value) for value in document]
+        case float() if not math.isfinite(document):
+            return None
+        case _:
+            return document
 
 
 def _message(error: Exception) -> str:

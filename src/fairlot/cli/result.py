@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,7 +36,7 @@ def explain(
         drawn = _drawn(files, agent)
         explanation = explain_agent(found.market, found.prices, found.shares, agent, assignment=drawn)
         _tell(output, explanation)
-        output.data(_finite(explanation.to_dict()))
+        output.data(explanation.to_dict())
 
 
 def verify(
@@ -104,14 +104,4 @@ def _drawn(files: Mapping[str, bytes], agent: str) -> dict[str, int] | None:
         good: int(number)
         for who, good, number in zip(table["agent"], table["good"], copies, strict=True)
         if who == agent
-    }
-
-
-def _finite(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace numbers that JSON does not have by null."""
-    import math
-
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in document.items()
     }

@@ -161,6 +161,9 @@ def read_equilibrium(files: Mapping[str, bytes]) -> PublishedEquilibrium:
         Listing what cannot be read.
     """
     market = published_market(files)
+    if "prices.csv" not in files:
+        expected = "a solved market (summary.json says what this is)"
+        raise InvalidProblemError([Issue("no prices in this result", "prices.csv", expected=expected)])
     issues: list[Issue] = []
     prices = np.zeros(market.n_goods)
     row_prices = np.zeros(market.n_goods + len(market.limits))

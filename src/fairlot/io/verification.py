@@ -96,20 +96,24 @@ def verify_files(
             f"{', '.join(kept_back)} is kept back, so prices, shares and the lottery's bounds were not "
             "recomputed; only who holds the whole result can do that"
         )
-    elif _status(files) == "infeasible":
-        checks += [_count("input", _input_faults(files)), _count("infeasibility", _feasible(files))]
     else:
-        checks.append(_count("input", _input_faults(files)))
-        try:
-            published = read_equilibrium(files)
-        except FairlotError as error:
-            checks.append(_count("published", str(error).splitlines()))
-        else:
-            checks.append(_count("published", []))
-            checks += [*_equilibrium(published, tol), *_lottery(files, published, tol)]
-        checks.append(_count("summary", _claims(files, checks)))
+        checks += _market(files, tol)
     checks += _draw(files, commitment, salts, unseen)
     return Verification(tuple(check.name for check in checks), tuple(checks), tuple(unseen))
+
+
+def _market(files: Mapping[str, bytes], tol: float) -> list[Check]:
+    """Check what is claimed of a pseudo-market: an equilibrium and a lottery, or that there is none."""
+    checks = [_count("input", _input_faults(files))]
+    if _status(files) == "infeasible":
+        return [*checks, _count("infeasibility", _feasible(files))]
+    try:
+        published = read_equilibrium(files)
+    except FairlotError as error:
+        checks.append(_count("published", str(error).splitlines()))
+    else:
+        checks += [_count("published", []), *_equilibrium(published, tol), *_lottery(files, published, tol)]
+    return [*checks, _count("summary", _claims(files, checks))]
 
 
 def _status(files: Mapping[str, bytes]) -> str:

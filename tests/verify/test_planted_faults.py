@@ -260,6 +260,14 @@ def test_nothing_passes_with_a_number_that_is_none(bad: float, where: str) -> No
     assert all("good2" in witness for witness in found.values())
 
 
+@pytest.mark.parametrize("price", [1e300, 1.7e308])
+def test_prices_near_overflow_do_not_pass(price: float) -> None:
+    market = PseudoMarket.from_arrays([[1, 2], [2, 1]], capacities=1)
+    found = failed(market, [price, price], [[0.5, 0.5], [0.5, 0.5]])
+    assert "over-spending" in found
+    assert not satiated_agents(market, np.array([price, price])).any()
+
+
 def test_a_false_equilibrium_that_marginals_do_not_show() -> None:
     # Fixing an agent's λ as if she were satiated leaves her short of her greatest utility.
     market = PseudoMarket.from_arrays([[10, 9], [10, 0]], capacities=1, quotas=ONE)

@@ -24,7 +24,7 @@ from numba import njit
 from fairlot.model.families import build_families
 from fairlot.model.hierarchy import UNBOUNDED, BoolArray, Families, FloatArray, IntArray
 from fairlot.model.market import PseudoMarket
-from fairlot.verify.trees import best_bundle
+from fairlot.verify.merging import best_bundle
 
 ROUNDING = 1e-12
 """Relative difference that arithmetic in double precision may make."""
@@ -183,11 +183,11 @@ def best_affordable(market: PseudoMarket, prices: FloatArray, trees: Trees | Non
         links,
         slopes,
     )
-    value, peak, peak_cost, floor_cost, money_value, surplus = found
+    value, peak, peak_cost, floor_cost, money_value, surplus, satiated = found
     finite = np.where(np.isfinite(value), np.abs(value), 0.0)
     return Demand(
         value=value,
-        satiated=np.isfinite(value) & (money_value == 0.0),
+        satiated=satiated == 1.0,
         peak=peak,
         peak_cost=peak_cost,
         floor_cost=floor_cost,
@@ -214,9 +214,9 @@ def _demands(
     links: IntArray,
     slopes: FloatArray,
 ) -> FloatArray:
-    """Search every agent's hull; rows: value, peak, its cost, least cost, α, surplus."""
+    """Search every agent's hull; rows: value, peak, its cost, least cost, α, surplus, whether satiated."""
     n = len(budgets)
-    out = np.full((6, n), np.nan)
+    out = np.full((7, n), np.nan)
     for i in range(n):
         own = slice(start[i], start[i + 1])
         nodes = slice(node_start[i], node_start[i + 1])
@@ -233,7 +233,7 @@ def _demands(
             high, high_cost = low, low_cost
         out[1, i], out[2, i], out[3, i] = high, high_cost, low_cost
         if high_cost <= most:
-            out[0, i], out[4, i], out[5, i] = high, 0.0, high
+            out[0, i], out[4, i], out[5, i], out[6, i] = high, 0.0, high, 1.0
             continue
         if low_cost > most:
             out[0, i] = -np.inf

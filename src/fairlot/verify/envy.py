@@ -18,7 +18,7 @@ from numba import njit
 from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.model.market import PseudoMarket
 from fairlot.verify.demand import Trees
-from fairlot.verify.trees import best_bundle
+from fairlot.verify.merging import best_bundle
 
 
 def worst_envy(

@@ -125,7 +125,9 @@ def verify_equilibrium(
         return Certificate(REQUIRED, tuple(Check(name, np.nan, tol, fault) for name in REQUIRED))
     checks: list[Check] = []
     for name, condition in zip(REQUIRED, _CONDITIONS, strict=True):
-        residual, witness = condition(claim)
+        # What overflows becomes infinite or NaN, and fails.
+        with np.errstate(all="ignore"):
+            residual, witness = condition(claim)
         checks.append(Check(name, residual, tol, witness if residual > 0 or np.isnan(residual) else ""))
     return Certificate(REQUIRED, tuple(checks))
 
@@ -275,7 +277,7 @@ def _worst(residuals: FloatArray, tell: Callable[[int], str]) -> _Finding:
     if not len(residuals):
         return 0.0, ""
     k = int(np.argmax(np.where(np.isnan(residuals), np.inf, residuals)))
-    return (max(float(residuals[k]), 0.0) if residuals[k] == residuals[k] else np.nan), tell(k)
+    return (max(0.0, float(residuals[k])) if residuals[k] == residuals[k] else np.nan), tell(k)
 
 
 def _prices(claim: _Claim) -> _Finding:

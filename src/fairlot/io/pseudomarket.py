@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from fairlot.errors import InvalidProblemError, Issue
 from fairlot.io.keys import SETTINGS, Keys, as_text, check_number
+from fairlot.io.lookup import Lookup, with_article
 from fairlot.io.source import Source
 from fairlot.io.tables import (
     COUNT,
@@ -152,8 +153,8 @@ class _Values:
         self._table = table
         self._issues = issues
         self._shape = (len(agent_ids), len(good_ids))
-        self._agents = _Lookup("agent", agents, agent_ids)
-        self._goods = _Lookup("good", goods, good_ids)
+        self._agents = Lookup("agent", agents, agent_ids)
+        self._goods = Lookup("good", goods, good_ids)
 
     def long(self) -> sp.csr_array:
         """Read rows of agent, good, value."""
@@ -202,45 +203,6 @@ class _Values:
             found = f"agent '{table['agent'][row]}', good '{table['good'][row]}'"
             expected = f"each pair once (it is in row {earlier} already)"
             self._issues.append(Issue("duplicate pair", table.file, table.rows[row], None, found, expected))
-
-
-class _Lookup:
-    """Positions of ids, with a hint where an unknown one differs by case, zeros or blanks alone."""
-
-    def __init__(self, noun: str, table: Table, ids: Sequence[str]) -> None:
-        self._noun = noun
-        self._table = table
-        self._at = {identifier: k for k, identifier in enumerate(ids)}
-        self._alike = {_plain(identifier): identifier for identifier in ids}
-
-    def positions(
-        self,
-        texts: Sequence[str],
-        table: Table,
-        rows: Sequence[int],
-        column: str | None,
-        issues: list[Issue],
-    ) -> IntArray:
-        """Look ids up; -1 and a fault where one is unknown."""
-        found = np.array([self._at.get(text, -1) for text in texts], dtype=np.int64)
-        # A fault of the other table may be all that is wrong; it has been told already.
-        if self._table.complete and self._at:
-            for k in np.flatnonzero(found < 0).tolist():
-                alike = self._alike.get(_plain(texts[k]))
-                expected = (
-                    f"'{alike}'?" if alike and texts[k] else f"{_article(self._noun)} of {self._table.file}"
-                )
-                message = f"unknown {self._noun}" if texts[k] else "blank"
-                issues.append(Issue(message, table.file, rows[k], column, texts[k], expected))
-        return found
-
-
-def _plain(identifier: str) -> str:
-    return "".join(identifier.casefold().split()).lstrip("0").removesuffix(".0")
-
-
-def _article(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 class _Rules:
@@ -316,7 +278,7 @@ class _Rules:
                 known = set(table[noun])
                 for item, text in zip(value, texts, strict=True):
                     if text not in known and table.complete:
-                        keys.fault(key, f"unknown {noun}", item, f"{_article(noun)} of {table.file}")
+                        keys.fault(key, f"unknown {noun}", item, f"{with_article(noun)} of {table.file}")
             return tuple(text for text in texts if text)
         if not isinstance(value, Mapping) or not value:
             expected = '"all", a list of ids, or a table such as { column = "value" }'

@@ -74,7 +74,7 @@ def commit(
         private = salts or result.resolve().with_name(f"{result.resolve().name}-salts.json")
         kept = _salts(private, draw_id, files)
         frozen, change = commit_result(files, draw_id, source=source, salts=kept, again=again)
-        add_to_result(result, change.write, remove=change.remove)
+        add_to_result(result, change.write, remove=change.remove, since=files)
         _tell_commitment(output, frozen, result)
         if frozen.personal:
             output.say(f"Private, keep it and give each agent hers: the salts in {private}")
@@ -111,7 +111,7 @@ def draw(
             refuse(public, False)  # before the draw, not after it
         if abort:
             aborted, change = abort_result(files, reason or "")
-            add_to_result(result, change.write, remove=change.remove)
+            add_to_result(result, change.write, remove=change.remove, since=files)
             output.say(f"On record: draw {aborted.number} is aborted: {aborted.reason}")
             output.data(
                 {"result": str(result), "status": "aborted", "number": aborted.number, "reason": reason}
@@ -119,7 +119,7 @@ def draw(
             return
         evidence = _seed(files, seed, drand_round, signature)
         drawn, change = draw_result(files, evidence, reason=reason)
-        add_to_result(result, change.write, remove=change.remove)
+        add_to_result(result, change.write, remove=change.remove, since=files)
         if public is not None:
             write_result(public, public_part(read_result(result)))
         transcript, matrix = drawn.transcript, drawn.assignment.matrix

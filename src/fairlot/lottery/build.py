@@ -47,7 +47,8 @@ def lottery_from_shares(
     kind : "pseudomarket" or "reallocation"
         What the cells mean.
     tol : float
-        Copies by which a floating-point share or total may miss an integer, or a bound, that is meant.
+        Copies by which a floating-point share may miss an integer that is meant; a total, an integer or a
+        bound, by that times the total if it is more than 1.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def market_lottery(
         (:func:`~fairlot.lottery.guarantee.utility_guarantee`). They are part of the published lottery and
         reveal how each agent ranks goods she gets with a probability strictly between 0 and 1.
     tol : float
-        Copies by which a share or a total may miss an integer, or a bound, that is meant.
+        As in :func:`lottery_from_shares`.
 
     Raises
     ------

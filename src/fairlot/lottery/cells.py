@@ -184,7 +184,10 @@ class _Locator:
         goods = self._positions(one, "good", one.goods, self._good_at)
         if agents is not None:
             cells = _slices(self._by_agent, agents)
-            cells = cells if goods is None else cells[np.isin(self._cell_good[cells], goods)]
+            if goods is not None:
+                wanted = np.zeros(len(self._good_at), dtype=bool)
+                wanted[goods[goods >= 0]] = True
+                cells = cells[wanted[self._cell_good[cells]]]
         elif goods is not None:
             cells = _slices(self._by_good, goods)
         else:

@@ -4,11 +4,14 @@ Fractions keep their values: :math:`D` is their common denominator. Floating-poi
 noise of whatever computed them: a row of 5.0000000001 means 5. With :math:`D = 2^{52}`,
 
 1. a cell becomes its nearest multiple of :math:`1/D`, and an integer where it is within ``tol`` of one;
-2. a set's total is summed over the expectations as given, and then snapped to an integer in the same way;
+2. a set's total T is summed over the expectations as given, and then becomes an integer where it is within
+   ``tol * max(1, T)`` of one;
 3. cells and totals now disagree by a little. Each node of the graph (:mod:`fairlot.lottery.graph`) has an
-   imbalance, and these are routed along a spanning forest of the fractional edges with the most slack.
-   Edges that leave a connected component are integers, hence its imbalances add up to a multiple of D.
-   An edge without room for what it must carry is snapped too, and the rest is routed again.
+   imbalance. What is more than rounding noise is spread over the fractional edges by a least-squares flow,
+   in which an edge counts by its slack, the smaller of f and D - f. The rest is routed along a spanning
+   forest of the edges with the most slack. Edges that leave a connected component are integers, hence its
+   imbalances add up to a multiple of D. An edge without room for what it must carry is snapped too, and the
+   rest is routed again.
 
 The published expectations are the result; :func:`repair_report` says how far they are from what was given.
 """
@@ -19,7 +22,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numba import njit
+from scipy.sparse.linalg import cg
 
 from fairlot.errors import InvalidProblemError, Issue
 from fairlot.lottery.cells import Expectations
@@ -29,6 +34,7 @@ from fairlot.model.lotteries import MAX_DENOMINATOR, UNDECLARED, CellSets, Kind,
 from fairlot.model.shares import RandomAllocation
 
 FLOAT_DENOMINATOR = 2**52
+_NOISE = 2**16  # imbalances up to here, 1.5e-11 copies, are what sums of floats leave
 
 
 @dataclass(frozen=True)
@@ -174,14 +180,15 @@ def _repaired(
 ) -> tuple[IntArray, IntArray]:
     """Return whole copies and numerators, after steps 1 to 3 of the module."""
     d = FLOAT_DENOMINATOR
-    near = int(tol * d)
     floor = np.floor(copies)
     whole = floor.astype(np.int64)
     fraction = np.rint((copies - floor) * d).astype(np.int64)
     inner = agent_sets.totals(whole, fraction, d)
     outer = good_sets.totals(whole, fraction, d)
-    of_sets = np.array([total % d for total in inner[:-1] + outer], dtype=np.int64)
-    flow = np.concatenate([fraction, of_sets])
+    totals = inner[:-1] + outer
+    flow = np.concatenate([fraction, np.array([total % d for total in totals], dtype=np.int64)])
+    size = np.concatenate([np.zeros(len(copies)), np.array([total / d for total in totals])])
+    near = (tol * d * np.maximum(size, 1.0)).astype(np.int64)
     flow[flow >= d - near] = d
     flow[flow <= near] = 0
     n_nodes, tail, head = edges(agent_sets, good_sets)
@@ -191,6 +198,12 @@ def _repaired(
         if not imbalance.any():
             break
         slack = np.minimum(flow[free], d - flow[free])
+        if np.abs(imbalance).max() > _NOISE:
+            flow[free] += _least_squares(tail[free], head[free], slack / d, imbalance)
+            np.clip(flow, 0, d, out=flow)
+            free = np.flatnonzero((flow > 0) & (flow < d))
+            slack = np.minimum(flow[free], d - flow[free])
+            imbalance = _imbalance(n_nodes, tail, head, flow, d)
         most_slack_first = free[np.argsort(-slack, kind="stable")]
         leftover = _route(tail, head, flow, imbalance, most_slack_first)
         if (leftover % d).any():
@@ -204,6 +217,18 @@ def _raise_unbalanced(node: int, agent_sets: CellSets, good_sets: CellSets) -> N
     names = ["the grand total", *agent_sets.names, "the grand total", *good_sets.names]
     message = f"shares do not add up around {names[node]}: what its cells and sets lack is no whole copy"
     raise InvalidProblemError([Issue(message, expected="each cell in a set on either side, or in none")])
+
+
+def _least_squares(tail: IntArray, head: IntArray, weight: FloatArray, imbalance: IntArray) -> IntArray:
+    """Return the flow of least sum of squares over weights that cancels imbalances, nearly and rounded."""
+    n, edge = len(imbalance), np.arange(len(tail))
+    incidence = sp.csr_array((np.ones(len(edge)), (edge, head)), shape=(len(edge), n))
+    incidence -= sp.csr_array((np.ones(len(edge)), (edge, tail)), shape=(len(edge), n))
+    laplacian = incidence.T @ sp.diags_array(weight) @ incidence
+    scale = sp.diags_array(1 / np.maximum(laplacian.diagonal(), 1e-300))
+    potential, _ = cg(laplacian, -imbalance.astype(np.float64), rtol=1e-6, maxiter=200, M=scale)
+    change: IntArray = np.rint(weight * (incidence @ potential)).astype(np.int64)
+    return change
 
 
 @njit(cache=True)

@@ -42,7 +42,7 @@ _PROXIMAL = 1e-7
 _LEAST_METRIC = 1e-2
 _DAMPING = 1e-7
 """Of least squares: directions along which the equations change less than this are left alone."""
-_CAREFUL = 20_000
+_CAREFUL = 8_000
 """Most unknowns for which least squares are tried."""
 _LIFT = 1e-10
 _MONEY = 1e-6
@@ -51,9 +51,11 @@ _STEPS = 12
 _ROUNDS = 8
 _SIGN = 1e-11
 """How far on the wrong side a variable may be before it changes sets."""
-_LEAN = 1e-2
-"""Slack counts this much against a dual: a node wrongly taken to be tight shows it by a sign, one wrongly
-taken to be loose leaves its pairs without what stops them."""
+_LEFT = 1e-4
+"""Part of her budget from which an agent counts as having money left, whatever its value to her."""
+_LEAN = 1e-4
+"""Slacks of nodes and rows count this much against their duals: what is wrongly taken to bind shows it by a
+sign, what is wrongly taken to be slack leaves those who want it without what stops them."""
 
 
 @dataclass
@@ -175,7 +177,7 @@ class _System:
         now = _Values(x, point.q.copy(), point.alpha.copy(), point.y.copy(), self.idle.copy())
         price = c.rows.T @ now.q
         money = self._money(now, price)
-        now.satiated |= now.alpha * c.budget < money / c.budget
+        now.satiated |= np.minimum(now.alpha * c.budget, _LEFT) < money / c.budget
         inner = np.where(x > 1e-4, x * np.where(c.capped, c.cap - x, 1.0) * price[c.good], 0.0)
         left = c.value - self.members_of @ now.y
         weight = np.bincount(c.agent, inner * price[c.good], minlength=c.n_agents)
@@ -242,7 +244,7 @@ class _System:
             tight=above | below | self.tied,
             target=np.where(below & ~self.tied, c.lower, c.upper),
             bent=bent,
-            priced=now.q > s.spare / self.unit,
+            priced=now.q > _LEAN * s.spare / self.unit,
             spent=~now.satiated,
         )
 

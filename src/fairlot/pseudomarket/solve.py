@@ -1,0 +1,229 @@
+"""Solve a pseudo-market: several roads, one certificate.
+
+No road to a strong equilibrium is sure to arrive. The joint road is the fastest where it does; the path in
+price space is the one for folds; Nash weights always end at something feasible that clears. Whatever a
+road brings is polished, put back into the market's units and verified there from scratch. Only the
+certificate decides: the first claim that passes is the result, else the best one, with its losses stated.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+
+from fairlot.certificate import Stats, Status
+from fairlot.model.market import PseudoMarket
+from fairlot.progress import NullReporter, Reporter
+from fairlot.pseudomarket.compiled import CompiledMarket, Point, compile_market
+from fairlot.pseudomarket.equilibrium import Claim, Equilibrium, claim_of, publish, refuse
+from fairlot.pseudomarket.polish import polish
+from fairlot.pseudomarket.preconditions import feasible_assignment
+
+Method = Literal["auto", "joint", "path", "nash"]
+
+_ITINERARY = (
+    ("joint", 0, 0.4),
+    ("path", 0, 0.7),
+    ("nash", 0, 0.8),
+    ("joint", 1, 0.9),
+    ("path", 1, 1.0),
+)
+"""Road, what to add to the seed, and the part of the time limit by which the road has to end."""
+_JOINT_TOL, _PATH_TOL = 1e-9, 1e-10
+"""Complementary products at which the roads end and polishing begins."""
+
+
+def solve_equilibrium(
+    market: PseudoMarket,
+    *,
+    method: Method = "auto",
+    tol: float = 1e-9,
+    max_iter: int | None = None,
+    time_limit: float | None = None,
+    start: Equilibrium | None = None,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+) -> Equilibrium:
+    r"""Find prices and expected shares that are a strong equilibrium.
+
+    Every agent's lottery is then among the best that she can afford, and cheapest among those; capacities
+    and limits hold, and what is left over has price 0.
+
+    Parameters
+    ----------
+    market : PseudoMarket
+        The market.
+    method : "auto", "joint", "path" or "nash"
+        A road, or "auto": joint, path, nash, and the first two with another seed, until one is certified.
+    tol : float
+        Tolerance of the certificate, relative as :func:`~fairlot.verify.equilibrium.verify_equilibrium`
+        says.
+    max_iter : int, optional
+        Factorisations after which no further attempt begins.
+    time_limit : float, optional
+        Seconds. The roads share it; no limit by default.
+    start : Equilibrium, optional
+        Of a market with the same agents and goods: where to begin.
+    seed : int
+        Of the random choices of some roads.
+    reporter : Reporter, optional
+        Told the stages and residuals.
+
+    Returns
+    -------
+    Equilibrium
+        ``CERTIFIED`` if every condition holds to ``tol``; ``INFEASIBLE``, without prices, if no assignment
+        respects all bounds; else the best found, ``TIME_LIMIT``, ``ITERATION_LIMIT`` or ``UNCERTIFIED``,
+        and the certificate says what it misses and by whom: with lower quotas and unequal budgets an
+        agent may be unable to afford anything acceptable at any prices.
+
+    Raises
+    ------
+    InvalidProblemError
+        If quotas and tapers of some agent cross.
+    ValueError
+        If an option is out of range, or ``start`` is of other agents or goods.
+
+    References
+    ----------
+    F. Gul, W. Pesendorfer and M. Zhang, "Efficient Allocation of Indivisible Goods in Pseudomarkets with
+    Constraints", Theorems 1 and 2. A. Hylland and R. Zeckhauser, "The Efficient Allocation of Individuals
+    to Positions", Journal of Political Economy 87 (1979).
+
+    Examples
+    --------
+    >>> from fairlot.model.constraints import Quota
+    >>> market = PseudoMarket.from_arrays(
+    ...     [[100, 20, 0], [100, 20, 0], [100, 80, 0]], capacities=1, quotas=[Quota("one", max=1)]
+    ... )
+    >>> found = solve_equilibrium(market)
+    >>> found.status.value, float(found.prices[2])
+    ('certified', 0.0)
+    """
+    if method not in get_args(Method):
+        msg = f"method is {method!r}, expected one of {', '.join(get_args(Method))}"
+        raise ValueError(msg)
+    if start is not None and (start.market.agents, start.market.goods) != (market.agents, market.goods):
+        msg = "start is of other agents or goods than the market"
+        raise ValueError(msg)
+    began = time.monotonic()
+    parameters = {"method": method, "tol": tol, "max_iter": max_iter, "time_limit": time_limit, "seed": seed}
+
+    def stats(road: str, iterations: int) -> Stats:
+        return Stats(road, iterations, time.monotonic() - began, parameters)
+
+    infeasibility = feasible_assignment(market)
+    if infeasibility is not None:
+        return refuse(market, infeasibility, stats("feasibility", 0))
+    attempt = _Attempt(
+        compile_market(market), tol, max_iter, began, time_limit, seed, reporter or NullReporter()
+    )
+    attempt.run(method, start)
+    best = attempt.best()
+    return publish(market, best, attempt.status(best), stats(best.method, attempt.iterations))
+
+
+@dataclass
+class _Attempt:
+    """One call of the solver: what has been claimed so far, and what is left of the limits."""
+
+    compiled: CompiledMarket
+    tol: float
+    max_iter: int | None
+    began: float
+    time_limit: float | None
+    seed: int
+    reporter: Reporter
+    iterations: int = 0
+    claims: list[Claim] = field(default_factory=list)
+
+    def run(self, method: Method, start: Equilibrium | None) -> None:
+        """Go down the roads until a claim is certified or the limits are reached."""
+        if self.compiled.n_pairs == 0:
+            self._accept(_nothing(self.compiled), "none")
+            return
+        point = None if start is None else _point_of(self.compiled, start)
+        if point is not None and self._accept(point, "start"):
+            return
+        trips = [trip for trip in _ITINERARY if method in ("auto", trip[0])]
+        for k, (road, more, share) in enumerate(trips):
+            deadline = self._deadline(share if k + 1 < len(trips) else 1.0)
+            found = self._travel(road, point, self.seed + more, deadline)
+            self.iterations += found.iterations
+            if self._accept(found, road) or self._spent():
+                return
+
+    def best(self) -> Claim:
+        """Return the claim with the best certificate."""
+        return min(self.claims, key=lambda claim: claim.rank)
+
+    def status(self, claim: Claim) -> Status:
+        """Say how the computation ended."""
+        if claim.certificate.passed:
+            return Status.CERTIFIED
+        if self._late():
+            return Status.TIME_LIMIT
+        return Status.ITERATION_LIMIT if self._spent() else Status.UNCERTIFIED
+
+    def _accept(self, point: Point, road: str) -> bool:
+        """Have a point verified, polished and as it came; whether one of the two is certified."""
+        polished = polish(self.compiled, point)
+        for candidate in (polished,) if polished is point else (polished, point):
+            claim = claim_of(self.compiled, candidate, road, self.tol)
+            self.claims.append(claim)
+            if claim.certificate.passed:
+                return True
+        return False
+
+    def _travel(self, road: str, start: Point | None, seed: int, deadline: float | None) -> Point:
+        from fairlot.pseudomarket.joint import solve_joint
+        from fairlot.pseudomarket.pricepath import solve_price_path
+        from fairlot.pseudomarket.weights import search_weights
+
+        compiled, reporter = self.compiled, self.reporter
+        if road == "nash":
+            return search_weights(compiled, tol=self.tol, deadline=deadline, reporter=reporter)
+        solve, tol = (solve_joint, _JOINT_TOL) if road == "joint" else (solve_price_path, _PATH_TOL)
+        return solve(compiled, start=start, tol=tol, deadline=deadline, seed=seed, reporter=reporter)
+
+    def _deadline(self, share: float) -> float | None:
+        return None if self.time_limit is None else self.began + share * self.time_limit
+
+    def _late(self) -> bool:
+        deadline = self._deadline(1.0)
+        return deadline is not None and time.monotonic() > deadline
+
+    def _spent(self) -> bool:
+        return self.max_iter is not None and self.iterations >= self.max_iter
+
+
+def _nothing(compiled: CompiledMarket) -> Point:
+    """Say that nobody gets more than her bounds force on her, at prices of 0."""
+    return Point(
+        x=np.zeros(0),
+        q=np.zeros(len(compiled.supply)),
+        alpha=np.zeros(compiled.n_agents),
+        y=np.zeros(compiled.n_nodes),
+        finished=True,
+        iterations=0,
+    )
+
+
+def _point_of(compiled: CompiledMarket, found: Equilibrium) -> Point | None:
+    """Translate a result for nearby data into a point; its node duals are not known."""
+    if found.shares is None or found.row_prices is None:
+        return None
+    market = compiled.market
+    dense_row = found.shares.matrix
+    copies = np.asarray(dense_row[market.pair_agent[compiled.pairs], market.pair_good[compiled.pairs]])
+    return Point(
+        x=np.clip(copies.ravel(), 0.0, compiled.cap),
+        q=found.row_prices / compiled.budget_scale,
+        alpha=found.money_values * compiled.budget_scale / compiled.value_scale,
+        y=np.zeros(compiled.n_nodes),
+        finished=False,
+        iterations=0,
+    )

@@ -200,8 +200,12 @@ def test_from_solve_to_draw(result: Path, fairlot: Fairlot) -> None:
 def test_demo(tmp_path: Path, fairlot: Fairlot) -> None:
     done = fairlot("demo", "--out", tmp_path / "r")
     assert done.code == 0
-    assert "Certified" in done.out
+    for heading in ("SOLVE", "Certified", "COMMIT", "DRAW", "VERIFY", "WHAT TO LOOK AT"):
+        assert heading in done.out
+    assert (tmp_path / "r" / "assignment.csv").exists()
     assert fairlot("verify", tmp_path / "r", "--quiet").code == 0
+    again = fairlot("demo", "--out", tmp_path / "r", "--force", "--json")
+    assert again.json["status"] == "certified"
     done = fairlot("demo", "auction", "--out", tmp_path / "s")
     assert done.code == 2
     assert "no demo of kind 'auction'" in done.err

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fairlot.cli import draw, market, problem, result
+from fairlot.cli import demo, draw, market, problem, result
 
 app = typer.Typer(
     help="Allocate indivisible things without money: fair, efficient, and drawn in the open.",
@@ -37,7 +37,7 @@ def _root(
 
 # The order of the help is the order of the work.
 app.command()(problem.new)
-app.command()(market.demo)
+app.command()(demo.demo)
 app.command()(problem.check)
 app.command()(market.solve)
 app.command()(draw.commit)

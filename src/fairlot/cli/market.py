@@ -1,4 +1,4 @@
-"""Pseudo-markets: ``demo`` and ``solve``."""
+"""Pseudo-markets: ``solve``, and what ``demo`` does of it."""
 
 from __future__ import annotations
 
@@ -42,25 +42,6 @@ TolOption = Annotated[float, typer.Option("--tol", min=0, help="Largest residual
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="For what is random in the search.")]
 
 
-def demo(
-    kind: Annotated[str, typer.Argument(metavar="[pseudomarket]", help="Which half.")] = "pseudomarket",
-    out: OutOption = Path("demo-result"),
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Run a bundled example end to end, and write a result folder."""
-    with verb(as_json, quiet) as output:
-        from fairlot.errors import NotSupportedError
-        from fairlot.io.demo import demo_pseudomarket
-        from fairlot.io.problem import parse_problem_files
-
-        if kind != "pseudomarket":
-            msg = f"there is no demo of kind '{kind}' in this version; there is pseudomarket"
-            raise NotSupportedError(msg)
-        _solve(output, parse_problem_files(demo_pseudomarket()), out, force=force)
-
-
 def solve(
     folder: FolderArgument,
     out: OutOption,
@@ -74,13 +55,21 @@ def solve(
 ) -> None:
     """Find prices and shares, certify them, and write them with their lottery."""
     with verb(as_json, quiet) as output:
+        from fairlot.certificate import Status
+        from fairlot.io.equilibrium import equilibrium_summary
         from fairlot.io.problem import read_problem_files
 
         read = read_problem_files(folder)
-        _solve(output, read, out, method=method, time_limit=time_limit, tol=tol, seed=seed, force=force)
+        equilibrium = solve_into(
+            output, read, out, method=method, time_limit=time_limit, tol=tol, seed=seed, force=force
+        )
+        output.say(f"Wrote {out}; next: fairlot verify {out}")
+        output.data({"result": str(out), **equilibrium_summary(equilibrium)})
+        if equilibrium.status is not Status.CERTIFIED:
+            output.fail()
 
 
-def _solve(
+def solve_into(
     output: Output,
     read: ProblemFiles,
     out: Path,
@@ -90,9 +79,9 @@ def _solve(
     tol: float = 1e-9,
     seed: int = 0,
     force: bool = False,
-) -> None:
-    from fairlot.certificate import Status
-    from fairlot.io.equilibrium import equilibrium_files, equilibrium_summary
+) -> Equilibrium:
+    """Solve, write the result folder, and say what came out."""
+    from fairlot.io.equilibrium import equilibrium_files
     from fairlot.io.results import refuse, write_result
     from fairlot.progress import NullReporter, RichReporter
     from fairlot.pseudomarket.solve import solve_equilibrium
@@ -105,10 +94,8 @@ def _solve(
         )
         lottery = _lottery(equilibrium)
     write_result(out, equilibrium_files(equilibrium, lottery, read.files), force=force)
-    _tell(output, equilibrium, out)
-    output.data({"result": str(out), **equilibrium_summary(equilibrium)})
-    if equilibrium.status is not Status.CERTIFIED:
-        output.fail()
+    _tell(output, equilibrium)
+    return equilibrium
 
 
 def _lottery(equilibrium: Equilibrium) -> Lottery | None:
@@ -126,7 +113,7 @@ def _lottery(equilibrium: Equilibrium) -> Lottery | None:
         return None
 
 
-def _tell(output: Output, equilibrium: Equilibrium, out: Path) -> None:
+def _tell(output: Output, equilibrium: Equilibrium) -> None:
     """Say in a few lines what came out."""
     from fairlot.certificate import Status
 
@@ -156,4 +143,3 @@ def _tell(output: Output, equilibrium: Equilibrium, out: Path) -> None:
         output.say(f"{priced} of {market.n_goods} goods have a price{most}")
         satiated = int(equilibrium.satiated.sum())
         output.say(f"{satiated} of {market.n_agents} agents can afford the best they can ask for")
-    output.say(f"Wrote {out}; next: fairlot verify {out}")

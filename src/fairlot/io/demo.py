@@ -105,7 +105,7 @@ def _sections(random: Random) -> tuple[list[list[object]], dict[str, float]]:
             for section in ("A", "B") if number == 0 else ("A",):
                 good = f"{course}-{section}"
                 laboratory = "yes" if department in ("BIO", "CHEM", "PHYS") and number < 3 else "no"
-                seats = 12 + int(16 * random.random())
+                seats = 17 + int(16 * random.random())
                 goods.append([good, seats, course, department, laboratory, f"{subject}, section {section}"])
                 appeal[good] = popularity
     return goods, appeal

@@ -38,7 +38,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from fairlot.lottery import CellSet, Lottery, decompose, draw_walk, lottery_from_shares, sample
-from fairlot.lottery.decomposition import _excess
+from fairlot.lottery.decomposition import excess_of
 from fairlot.lottery.graph import circulation
 from fairlot.verify.lottery import verify_assignment, verify_decomposition
 
@@ -166,7 +166,7 @@ def vertices(lottery: Lottery) -> Terms:
     n, d = len(kept), lottery.denominator
     left, rest = graph.flow.copy(), d
     zero = np.zeros(n, dtype=np.uint8)
-    net = -_excess(graph.n_nodes, graph.tail, graph.head, graph.flow, zero, d).astype(float)
+    net = -excess_of(graph.n_nodes, graph.tail, graph.head, graph.flow, zero, d).astype(float)
     edges = np.arange(n)
     incidence = sp.csc_array(
         (
@@ -226,18 +226,19 @@ def _peer(name: str, lottery: bytes, results: multiprocessing.Queue) -> None:  #
 
 
 def run_peer(name: str, lottery: Lottery, limit: float) -> tuple[bool, int, float, float]:
-    """Return whether a peer finished, its terms, seconds and error so far."""
+    """Return whether a peer finished, its terms (-1: not installed, -2: failed), seconds and error so far."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     process = context.Process(target=_peer, args=(name, lottery.to_json(), results))
     process.start()
     last = (False, 0, limit, 1.0)
     stop = time.monotonic() + limit + 10  # it has to import first
-    while time.monotonic() < stop and not last[0]:
+    while not last[0] and time.monotonic() < stop:
         try:
-            last = results.get(timeout=max(stop - time.monotonic(), 0.01))
+            last = results.get(timeout=1)
         except queue.Empty:
-            break
+            if not process.is_alive():
+                last = (True, -2, 0.0, 0.0)
     process.terminate()
     process.join()
     return last if last[0] else (False, last[1], limit, last[3])
@@ -323,7 +324,8 @@ def decompositions(full: bool, limit: float) -> None:
             for peer in [p for p in PEERS if (full or size in compared) and (square or p == "vertices")]:
                 done, n_terms, taken, off = run_peer(peer, lottery, limit)
                 if n_terms < 0:
-                    print(f"{line} {peer:<13} not installed", flush=True)
+                    reason = "not installed" if n_terms == -1 else "failed"
+                    print(f"{line} {peer:<13} {reason}", flush=True)
                     continue
                 mark = " " if done else ">"
                 apart = f"{off:.1e}" if n_terms else ""  # a peer that tells nothing until it is done

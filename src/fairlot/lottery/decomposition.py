@@ -26,17 +26,19 @@ Dinic (1970), "Algorithm for solution of a problem of maximum flow in networks w
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from fairlot.lottery.graph import circulation
+from fairlot.lottery.graph import Circulation, circulation
+from fairlot.lottery.walk import Int32Array
 from fairlot.model.hierarchy import IntArray
 from fairlot.model.lotteries import Decomposition, Lottery
 from fairlot.progress import NullReporter, Reporter
 
-# What a search keeps between terms, in one array so that kernels can change it.
+# rest; theta; the room that flips of listed edges had; the number of active edges, now and when listed.
 _REST, _THETA, _BETA, _N_ACTIVE, _N_LISTED = 0, 1, 2, 3, 4
 
 
@@ -68,54 +70,52 @@ def decompose(lottery: Lottery, *, reporter: Reporter | None = None) -> Decompos
     reporter.stage("decomposition")
     kept, graph = circulation(lottery).fractional()
     n_free = int(np.searchsorted(kept, lottery.n_cells))
-    search = _Search(graph.n_nodes, graph.tail, graph.head, graph.flow, graph.denominator)
+    search = _search(graph)
     up = np.zeros(lottery.n_cells, dtype=np.uint8)
     weights, rows = [], []
-    while search.rest:
-        weights.append(search.next_term())
-        up[kept[:n_free]] = search.rounding[:n_free]
+    while search.numbers[_REST]:
+        weight = _next_term(search)
+        if weight <= 0:  # a circulation always has a rounding
+            raise ArithmeticError("the lottery's graph is not conserved")
+        weights.append(weight)
+        up[kept[:n_free]] = search.z[:n_free]
         rows.append(np.packbits(up))
-        reporter.update(fraction=1 - search.rest / lottery.denominator)
+        reporter.update(fraction=1 - search.numbers[_REST] / lottery.denominator)
     return Decomposition(np.array(weights, dtype=np.int64), np.array(rows), lottery.whole)
 
 
-class _Search:
-    """The state of the greedy walk through roundings; the kernels below change its arrays."""
+class _Search(NamedTuple):
+    """The state of the walk through roundings. The kernels change all arrays but the first two."""
 
-    def __init__(self, n_nodes: int, tail: IntArray, head: IntArray, flow: IntArray, d: int) -> None:
-        n_edges = len(flow)
-        self._tail, self._head = tail.astype(np.int32), head.astype(np.int32)
-        self._remaining = flow.copy()
-        self.rounding = (flow >= d - flow).astype(np.uint8)
-        self._excess = _excess(n_nodes, tail, head, flow, self.rounding, d)
-        self._active = np.arange(n_edges, dtype=np.int32)
-        self._lists = np.empty(n_nodes + 1, dtype=np.int64), np.empty(2 * n_edges, dtype=np.int32)
-        self._state = np.array([d, d, d + 1, n_edges, n_edges], dtype=np.int64)
+    tail: Int32Array
+    head: Int32Array
+    remaining: IntArray  # R, of active edges
+    z: npt.NDArray[np.uint8]  # the last rounding
+    excess: IntArray  # by how much z exceeds, at each node, what a rounding brings in less what it takes out
+    active: Int32Array  # edges that are not 0 or 1 for good come first
+    start: IntArray  # of each node's half-edges in the next array, of the edges worth flipping
+    half: Int32Array
+    numbers: IntArray  # at the positions _REST to _N_LISTED
 
-    @property
-    def rest(self) -> int:
-        """What remains of D."""
-        return int(self._state[_REST])
 
-    def next_term(self) -> int:
-        """Move ``rounding`` to one of largest room, take it out of what remains, return its weight."""
-        weight: int = _next_term(
-            self._tail,
-            self._head,
-            self._remaining,
-            self.rounding,
-            self._excess,
-            self._active,
-            *self._lists,
-            self._state,
-        )
-        if weight <= 0:  # a circulation always has a rounding
-            raise ArithmeticError("the lottery's graph is not conserved")
-        return weight
+def _search(graph: Circulation) -> _Search:
+    n_edges, d = len(graph.flow), graph.denominator
+    z = (graph.flow >= d - graph.flow).astype(np.uint8)
+    return _Search(
+        tail=graph.tail.astype(np.int32),
+        head=graph.head.astype(np.int32),
+        remaining=graph.flow.copy(),
+        z=z,
+        excess=excess_of(graph.n_nodes, graph.tail, graph.head, graph.flow, z, d),
+        active=np.arange(n_edges, dtype=np.int32),
+        start=np.empty(graph.n_nodes + 1, dtype=np.int64),
+        half=np.empty(2 * n_edges, dtype=np.int32),
+        numbers=np.array([d, d, d + 1, n_edges, n_edges], dtype=np.int64),
+    )
 
 
 @njit(cache=True)
-def _excess(
+def excess_of(
     n_nodes: int, tail: IntArray, head: IntArray, flow: IntArray, z: npt.NDArray[np.uint8], d: int
 ) -> IntArray:
     """Return by how much z exceeds, at each node, the inflow less outflow that a rounding of flow has."""
@@ -135,15 +135,18 @@ def _excess(
 
 
 @njit(cache=True)
-def _next_term(tail, head, remaining, z, excess, active, start, half, state):  # type: ignore[no-untyped-def]
-    rest, theta, n_active = state[_REST], state[_THETA], state[_N_ACTIVE]
+def _next_term(search: _Search) -> int:
+    """Move z to a rounding of largest room, take it out of what remains, return its weight; 0 if stuck."""
+    tail, head, remaining, z, excess = search.tail, search.head, search.remaining, search.z, search.excess
+    active, numbers = search.active, search.numbers
+    rest, theta, n_active = numbers[_REST], numbers[_THETA], numbers[_N_ACTIVE]
     theta = min(theta, rest)
     for i in range(n_active):
         r = remaining[active[i]]
         theta = min(theta, max(r, rest - r))
-    state[_THETA] = theta
-    if theta < state[_BETA] or 4 * n_active < 3 * state[_N_LISTED]:
-        _list_arcs(max(1, theta // 2), tail, head, remaining, z, active, start, half, state)
+    numbers[_THETA] = theta
+    if theta < numbers[_BETA] or 4 * n_active < 3 * numbers[_N_LISTED]:
+        _list_arcs(max(1, theta // 2), search)
     for i in range(n_active):
         e = active[i]
         if (remaining[e] if z[e] else rest - remaining[e]) < theta:
@@ -151,7 +154,7 @@ def _next_term(tail, head, remaining, z, excess, active, start, half, state):  #
             excess[tail[e]] += change
             excess[head[e]] -= change
             z[e] ^= 1
-    if not _balance(tail, head, remaining, z, excess, active, start, half, state):
+    if not _balance(search):
         return 0
     weight = rest
     for i in range(n_active):
@@ -167,15 +170,17 @@ def _next_term(tail, head, remaining, z, excess, active, start, half, state):  #
         if remaining[e] != (rest if z[e] else 0):
             active[still] = e
             still += 1
-    state[_REST], state[_THETA], state[_N_ACTIVE] = rest, weight, still
-    return weight
+    numbers[_REST], numbers[_THETA], numbers[_N_ACTIVE] = rest, weight, still
+    return int(weight)
 
 
 @njit(cache=True)
-def _list_arcs(beta, tail, head, remaining, z, active, start, half, state):  # type: ignore[no-untyped-def]
+def _list_arcs(beta: int, search: _Search) -> None:
     """List at each node the half-edges that may be flipped as long as flips must leave room beta."""
+    tail, head, remaining, z, active = search.tail, search.head, search.remaining, search.z, search.active
+    start, half, numbers = search.start, search.half, search.numbers
     start[:] = 0
-    n_active = state[_N_ACTIVE]
+    n_active = numbers[_N_ACTIVE]
     for i in range(n_active):
         e = active[i]
         if z[e] or remaining[e] >= beta:
@@ -192,118 +197,131 @@ def _list_arcs(beta, tail, head, remaining, z, active, start, half, state):  # t
             half[start[tail[e]]] = 2 * e
             start[head[e]] -= 1
             half[start[head[e]]] = 2 * e + 1
-    state[_BETA], state[_N_LISTED] = beta, n_active
+    numbers[_BETA], numbers[_N_LISTED] = beta, n_active
 
 
 @njit(cache=True)
-def _room(h, remaining, z, rest):  # type: ignore[no-untyped-def]
+def _room(h: int, remaining: IntArray, z: npt.NDArray[np.uint8], rest: int) -> int:
     """Return the room of an edge after the flip that moves a unit along half-edge h; 0 if none does."""
     e = h >> 1
+    room: int = remaining[e]
     if h & 1:
-        return rest - remaining[e] if z[e] else 0
-    return 0 if z[e] else remaining[e]
+        return rest - room if z[e] else 0
+    return 0 if z[e] else room
 
 
 @njit(cache=True)
-def _balance(tail, head, remaining, z, excess, active, start, half, state):  # type: ignore[no-untyped-def]
+def _balance(search: _Search) -> bool:
     """Cancel all excesses by flips that leave room theta, lowering theta as far as it takes."""
-    n_nodes = len(excess)
-    rest, theta = state[_REST], state[_THETA]
+    n_nodes = len(search.excess)
     level = np.empty(n_nodes, dtype=np.int32)
-    cursor = np.empty(n_nodes, dtype=np.int64)
     queue = np.empty(n_nodes, dtype=np.int32)
-    path = np.empty(n_nodes, dtype=np.int32)
     while True:
-        # Levels by breadth-first search from all sources, until a sink is met.
-        level[:] = -1
-        found = 0
+        n_sources = 0
         for v in range(n_nodes):
-            if excess[v] > 0:
-                queue[found] = v
-                found += 1
-                level[v] = 0
-        if found == 0:
+            if search.excess[v] > 0:
+                queue[n_sources] = v
+                n_sources += 1
+        if n_sources == 0:
             return True
-        n_sources = found
-        sink_level = n_nodes
-        frontier = [(0, np.int64(0))]  # (minus the room, half-edge) of flips that leave less than theta
-        frontier.pop()
-        done = 0
-        while sink_level == n_nodes:
-            while done < found:
-                v = queue[done]
-                if level[v] >= sink_level:
-                    break
-                done += 1
-                for k in range(start[v], start[v + 1]):
-                    h = half[k]
-                    room = _room(h, remaining, z, rest)
-                    if room <= 0:
-                        continue
-                    w = tail[h >> 1] if h & 1 else head[h >> 1]
-                    if level[w] >= 0:
-                        continue
-                    if room < theta:
-                        heappush(frontier, (-room, np.int64(h)))
-                        continue
-                    level[w] = level[v] + 1
-                    queue[found] = w
-                    found += 1
-                    if excess[w] < 0:
-                        sink_level = level[w]
-            if sink_level < n_nodes:
-                break
-            # Nothing reached can be cancelled: lower theta to the best flip that leads out.
-            room, h, w = 0, np.int64(0), 0
-            while frontier:
-                room, h = heappop(frontier)
-                w = tail[h >> 1] if h & 1 else head[h >> 1]
-                if level[w] < 0:
-                    break
-                room = 0
-            if -room < state[_BETA] and state[_BETA] > 1:
-                # Flips that are not listed may be better.
-                _list_arcs(state[_BETA] // 2, tail, head, remaining, z, active, start, half, state)
-                break
-            if room == 0:
+        while not _find_levels(n_sources, level, queue, search):
+            # Flips that are not listed may lead on.
+            if search.numbers[_BETA] == 1:
                 return False
-            theta = -room
-            level[w] = level[head[h >> 1] if h & 1 else tail[h >> 1]] + 1
-            queue[found] = w
-            found += 1
-            if excess[w] < 0:
-                sink_level = level[w]
-        if sink_level == n_nodes:
-            continue
-        # A blocking flow on the levels.
-        cursor[:] = start[:-1]
-        for i in range(n_sources):
-            s = queue[i]
-            while excess[s] > 0:
-                v, length = s, 0
-                while excess[v] >= 0:
-                    advanced = False
-                    while cursor[v] < start[v + 1]:
-                        h = half[cursor[v]]
-                        w = tail[h >> 1] if h & 1 else head[h >> 1]
-                        if level[w] == level[v] + 1 and _room(h, remaining, z, rest) >= theta:
-                            advanced = True
-                            break
-                        cursor[v] += 1
-                    if advanced:
-                        path[length] = h
-                        length += 1
-                        v = w
-                    elif length:
-                        length -= 1
-                        h = path[length]
-                        v = head[h >> 1] if h & 1 else tail[h >> 1]
-                        cursor[v] += 1
-                    else:
-                        break
-                if excess[v] >= 0:
-                    break
+            _list_arcs(search.numbers[_BETA] // 2, search)
+        _cancel(queue[:n_sources], level, search)
+
+
+@njit(cache=True)
+def _find_levels(n_sources: int, level: Int32Array, queue: Int32Array, search: _Search) -> bool:
+    """Search breadth-first from the sources at the front of the queue until a sink is met.
+
+    Where nothing reached is a sink, no rounding has room theta: theta becomes the room of the best flip
+    that leads out, and the search goes on. False if that flip is not among those listed.
+    """
+    tail, head, remaining, z = search.tail, search.head, search.remaining, search.z
+    start, half, numbers = search.start, search.half, search.numbers
+    level[:] = -1
+    level[queue[:n_sources]] = 0
+    rest, theta = numbers[_REST], numbers[_THETA]
+    out: list[tuple[int, int]] = [
+        (0, 0)
+    ]  # a heap of flips with less room than theta: minus the room, half-edge
+    out.pop()
+    done, found = 0, n_sources
+    sink_level = len(level)
+    while True:
+        while done < found and level[queue[done]] < sink_level:
+            v = queue[done]
+            done += 1
+            for k in range(start[v], start[v + 1]):
+                h = half[k]
+                room = _room(h, remaining, z, rest)
+                w = tail[h >> 1] if h & 1 else head[h >> 1]
+                if room <= 0 or level[w] >= 0:
+                    continue
+                if room < theta:
+                    heappush(out, (-room, np.int64(h)))
+                    continue
+                level[w] = level[v] + 1
+                queue[found] = w
+                found += 1
+                if search.excess[w] < 0:
+                    sink_level = level[w]
+        if sink_level < len(level):
+            numbers[_THETA] = theta
+            return True
+        best = 0
+        while out and best == 0:
+            minus_room, h = heappop(out)
+            v, w = tail[h >> 1], head[h >> 1]
+            if h & 1:
+                v, w = w, v
+            if level[w] < 0:
+                best = -minus_room
+        if best < numbers[_BETA]:
+            return False
+        theta = best
+        level[w] = level[v] + 1
+        queue[found] = w
+        found += 1
+        if search.excess[w] < 0:
+            sink_level = level[w]
+
+
+@njit(cache=True)
+def _cancel(sources: Int32Array, level: Int32Array, search: _Search) -> None:
+    """Send excess from sources to sinks along flips from level to level, until all ways are blocked."""
+    tail, head, remaining, z, excess = search.tail, search.head, search.remaining, search.z, search.excess
+    start, half = search.start, search.half
+    rest, theta = search.numbers[_REST], search.numbers[_THETA]
+    cursor = start[:-1].copy()
+    path = np.empty(len(level), dtype=np.int32)
+    for s in sources:
+        v, length = s, 0
+        while excess[s] > 0:
+            if excess[v] < 0:
                 for step in range(length):
                     z[path[step] >> 1] ^= 1
                 excess[s] -= 1
                 excess[v] += 1
+                v, length = s, 0
+                continue
+            h, w = -1, -1
+            while cursor[v] < start[v + 1]:
+                h = half[cursor[v]]
+                w = tail[h >> 1] if h & 1 else head[h >> 1]
+                if level[w] == level[v] + 1 and _room(h, remaining, z, rest) >= theta:
+                    break
+                cursor[v] += 1
+            if cursor[v] < start[v + 1]:
+                path[length] = h
+                length += 1
+                v = w
+            elif length:
+                length -= 1
+                h = path[length]
+                v = head[h >> 1] if h & 1 else tail[h >> 1]
+                cursor[v] += 1
+            else:
+                break

@@ -94,7 +94,7 @@ class _Search(NamedTuple):
     excess: IntArray  # by how much z exceeds, at each node, what a rounding brings in less what it takes out
     active: Int32Array  # edges that are not 0 or 1 for good come first
     start: IntArray  # of each node's half-edges in the next array, of the edges worth flipping
-    half: Int32Array
+    half: IntArray
     numbers: IntArray  # at the positions _REST to _N_LISTED
 
 
@@ -109,7 +109,7 @@ def _search(graph: Circulation) -> _Search:
         excess=excess_of(graph.n_nodes, graph.tail, graph.head, graph.flow, z, d),
         active=np.arange(n_edges, dtype=np.int32),
         start=np.empty(graph.n_nodes + 1, dtype=np.int64),
-        half=np.empty(2 * n_edges, dtype=np.int32),
+        half=np.empty(2 * n_edges, dtype=np.int64),
         numbers=np.array([d, d, d + 1, n_edges, n_edges], dtype=np.int64),
     )
 
@@ -261,7 +261,7 @@ def _find_levels(n_sources: int, level: Int32Array, queue: Int32Array, search: _
                 if room <= 0 or level[w] >= 0:
                     continue
                 if room < theta:
-                    heappush(out, (-room, np.int64(h)))
+                    heappush(out, (-room, h))
                     continue
                 level[w] = level[v] + 1
                 queue[found] = w

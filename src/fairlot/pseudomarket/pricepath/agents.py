@@ -12,220 +12,23 @@ and, for each node with total :math:`X = E x` and net dual y, X = h for an equal
 a taper's breakpoint :math:`r = h - X + e` with :math:`y = t`, :math:`t + t' = \text{penalty}` and the same
 products. (All μ times a weight.) The budget is one more row, with prices for weights, r = σ, t = β.
 
-A Newton step eliminates what is diagonal: with N the rows, c the steps of their duals, and Θ ≥ 0 small
-where a bound is tight, :math:`D\,dx + N^\top c = f` and :math:`N\,dx - \Theta c = h`. With
-:math:`\xi = (dx, -\Theta c)`, weights :math:`\Phi = \mathrm{diag}(D^{-1}, \Theta)` and
-:math:`A = [N\; I]` it is a weighted least-squares problem with constraints :math:`A \xi = h`. Each row gets
-a *basic* column, the one of largest weight; with :math:`C = B^{-1} A_J` the others, J, solve
-
-.. math:: (\Phi_J^{-1} + C^\top \Phi_B^{-1} C)\, \xi_J = f_J - C^\top (f_B - \Phi_B^{-1} B^{-1} h).
-
-Because the basic weights dominate nothing cancels, however tight the bounds: where an agent mixes as many
-goods as she has tight rows, so that nothing but μ lets her substitute, the tiny substitution comes out to
-full relative accuracy. (Normal equations, and projections :math:`D^{-1} - Z^\top Z`, lose it.)
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
+from fairlot.model.hierarchy import FloatArray
 from fairlot.pseudomarket.pricepath.layout import BOTH, EQUAL, LOWER, TAPER, UPPER, Agents
+from fairlot.pseudomarket.pricepath.newton import REORDER, Factors, State, factor, solve
 
 _MOST_STEPS = 40
-_REORDER = {"reassoc", "contract"}  # sums may be reordered, for vector instructions; NaN stays NaN
 
 
-class State(NamedTuple):
-    """Variables of the agents' problems, or a step of them.
-
-    Parameters
-    ----------
-    x, z, w : FloatArray, shape (n_pairs,)
-        Copies, and the multipliers of x ≥ 0 and x ≤ cap.
-    room, toll : FloatArray, shape (n_rows,)
-        Slack of the upper bound, and its dual: r, t. A budget's are σ and β.
-    excess, rebate : FloatArray, shape (n_rows,)
-        Copies above the lower bound or breakpoint, and the dual: e, t'.
-    """
-
-    x: FloatArray
-    z: FloatArray
-    w: FloatArray
-    room: FloatArray
-    toll: FloatArray
-    excess: FloatArray
-    rebate: FloatArray
-
-
-class Factors(NamedTuple):
-    r"""The factored Newton matrices of all agents.
-
-    An agent's columns are her pairs, then her rows' slacks.
-
-    Parameters
-    ----------
-    weight : FloatArray, shape (n_pairs + n_rows,)
-        :math:`\Phi_J`: of each agent's columns in turn, 0 if basic.
-    table : FloatArray, shape (table_start[-1],)
-        :math:`B^{-1} A`.
-    root : FloatArray, shape (square_start[-1],)
-        Lower Cholesky factor of :math:`\Phi_B + C \Phi_J C^\top`.
-    basic : IntArray, shape (n_rows,)
-        Basic column of each row.
-    basic_weight : FloatArray, shape (n_rows,)
-        Its weight.
-    columns, rows : FloatArray, shapes (n_pairs + n_rows,) and (n_rows,)
-        Room to work in.
-    """
-
-    weight: FloatArray
-    table: FloatArray
-    root: FloatArray
-    basic: IntArray
-    basic_weight: FloatArray
-    columns: FloatArray
-    rows: FloatArray
-
-
-def empty_state(agents: Agents) -> State:
-    """Allocate a state of zeros."""
-    n_pairs, n_rows = len(agents.value), len(agents.kind)
-    return State(*(np.zeros(n_pairs) for _ in range(3)), *(np.zeros(n_rows) for _ in range(4)))
-
-
-def empty_factors(agents: Agents) -> Factors:
-    """Allocate factors."""
-    n_pairs, n_rows = len(agents.value), len(agents.kind)
-    return Factors(
-        weight=np.zeros(n_pairs + n_rows),
-        table=np.zeros(agents.table_start[-1]),
-        root=np.zeros(agents.square_start[-1]),
-        basic=np.zeros(n_rows, dtype=np.int64),
-        basic_weight=np.zeros(n_rows),
-        columns=np.zeros(n_pairs + n_rows),
-        rows=np.zeros(n_rows),
-    )
-
-
-@njit(cache=True, fastmath=_REORDER)
-def _weights(i: int, a: Agents, s: State, weight: FloatArray) -> None:
-    """Fill in Φ for one agent."""
-    begin, end = a.pair_start[i], a.pair_start[i + 1]
-    for j in range(begin, end):
-        d = s.z[j] / s.x[j]
-        if a.capped[j]:
-            d += s.w[j] / (a.cap[j] - s.x[j])
-        weight[j - begin] = 1.0 / d
-    for k in range(a.row_start[i], a.row_start[i + 1]):
-        kind = a.kind[k]
-        if kind == EQUAL:
-            theta = 0.0
-        elif kind == UPPER:
-            theta = s.room[k] / s.toll[k]
-        elif kind == LOWER:
-            theta = s.excess[k] / s.rebate[k]
-        elif kind == BOTH:
-            theta = 1.0 / (s.toll[k] / s.room[k] + s.rebate[k] / s.excess[k])
-        else:
-            theta = s.room[k] / s.toll[k] + s.excess[k] / s.rebate[k]
-        weight[end - begin + k - a.row_start[i]] = theta
-
-
-@njit(cache=True, fastmath=_REORDER)
-def _factor(i: int, a: Agents, s: State, price: FloatArray, f: Factors) -> None:
-    begin, row_begin = a.pair_start[i], a.row_start[i]
-    n_pairs, n_rows = a.pair_start[i + 1] - begin, a.row_start[i + 1] - row_begin
-    width = n_pairs + n_rows
-    weight = f.weight[begin + row_begin : begin + row_begin + width]
-    _weights(i, a, s, weight)
-    table = f.table[a.table_start[i] : a.table_start[i + 1]].reshape((n_rows, width))
-    table[:] = 0.0
-    for r in range(n_rows):
-        table[r, n_pairs + r] = 1.0
-        for j in range(a.low[row_begin + r], a.high[row_begin + r]):
-            table[r, j - begin] = price[a.column[j]] if r == n_rows - 1 else 1.0
-    for r in range(n_rows):
-        pivot, largest = n_pairs + r, -1.0
-        for c in range(width):
-            size = table[r, c] * table[r, c] * weight[c]
-            if size > largest:
-                pivot, largest = c, size
-        f.basic[row_begin + r] = pivot
-        f.basic_weight[row_begin + r] = weight[pivot]
-        weight[pivot] = 0.0
-        table[r] /= table[r, pivot]
-        for other in range(n_rows):
-            factor = table[other, pivot]
-            if other != r and factor != 0.0:
-                for c in range(width):
-                    table[other, c] -= factor * table[r, c]
-                table[other, pivot] = 0.0
-    root = f.root[a.square_start[i] : a.square_start[i + 1]].reshape((n_rows, n_rows))
-    for r in range(n_rows):
-        for q in range(r + 1):
-            total = f.basic_weight[row_begin + r] if q == r else 0.0
-            for c in range(width):
-                total += table[r, c] * weight[c] * table[q, c]
-            for e in range(q):
-                total -= root[r, e] * root[q, e]
-            root[r, q] = math.sqrt(max(total, 1e-300)) if q == r else total / root[q, q]
-
-
-@njit(cache=True, fastmath=_REORDER)
-def _solve(i: int, a: Agents, f: Factors, force: FloatArray, target: FloatArray, dual: FloatArray) -> None:
-    """Solve D dx + Nᵀ dual = force, N dx − Θ dual = target; dx ends up at the head of ``f.columns``."""
-    row_begin = a.row_start[i]
-    n_pairs, n_rows = a.pair_start[i + 1] - a.pair_start[i], a.row_start[i + 1] - row_begin
-    width = n_pairs + n_rows
-    weight = f.weight[a.pair_start[i] + row_begin :]
-    table = f.table[a.table_start[i] : a.table_start[i + 1]].reshape((n_rows, width))
-    root = f.root[a.square_start[i] : a.square_start[i + 1]].reshape((n_rows, n_rows))
-    xi, share = f.columns, f.rows
-    for c in range(width):
-        xi[c] = force[c] if c < n_pairs else 0.0
-    for r in range(n_rows):
-        basic = f.basic[row_begin + r]
-        share[r] = 0.0
-        for e in range(n_rows):
-            share[r] += table[r, n_pairs + e] * target[e]
-        scale = (force[basic] if basic < n_pairs else 0.0) - share[r] / f.basic_weight[row_begin + r]
-        for c in range(width):
-            xi[c] -= scale * table[r, c]
-    for c in range(width):
-        xi[c] *= weight[c]
-    for r in range(n_rows):
-        total = 0.0
-        for c in range(width):
-            total += table[r, c] * xi[c]
-        for e in range(r):
-            total -= root[r, e] * dual[e]
-        dual[r] = total / root[r, r]
-    for r in range(n_rows - 1, -1, -1):
-        for e in range(r + 1, n_rows):
-            dual[r] -= root[e, r] * dual[e]
-        dual[r] /= root[r, r]
-    for r in range(n_rows):
-        for c in range(width):
-            xi[c] -= weight[c] * table[r, c] * dual[r]
-    for r in range(n_rows):
-        for c in range(width):
-            share[r] -= table[r, c] * xi[c]
-    dual[:n_rows] = 0.0
-    for r in range(n_rows):
-        basic = f.basic[row_begin + r]
-        scale = (force[basic] if basic < n_pairs else 0.0) - share[r] / f.basic_weight[row_begin + r]
-        for e in range(n_rows):
-            dual[e] += table[r, n_pairs + e] * scale
-    for r in range(n_rows):
-        xi[f.basic[row_begin + r]] = share[r]
-
-
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, error_model="numpy", fastmath=REORDER, forceinline=True)
 def _step(i: int, a: Agents, s: State, f: Factors, price: FloatArray, defect: State, step: State) -> None:
     """Find one agent's step that removes the defects of her equations to first order.
 
@@ -252,7 +55,7 @@ def _step(i: int, a: Agents, s: State, f: Factors, price: FloatArray, defect: St
             target[k] = (lower - upper) / (s.toll[k] / s.room[k] + s.rebate[k] / s.excess[k])
         else:
             target[k] = defect.room[k] + defect.rebate[k] / s.rebate[k] - defect.toll[k] / s.toll[k]
-    _solve(i, a, f, force[a.pair_start[i] :], target[begin:end], dual[begin:end])
+    solve(i, a, f, force[a.pair_start[i] :], target[begin:end], dual[begin:end])
     for j in range(a.pair_start[i], a.pair_start[i + 1]):
         dx = step.x[j] = f.columns[j - a.pair_start[i]]
         step.z[j] = (defect.x[j] - s.z[j] * dx) / s.x[j]
@@ -265,7 +68,7 @@ def _step(i: int, a: Agents, s: State, f: Factors, price: FloatArray, defect: St
         _recover(k, a.kind[k], s, defect, total, dual[k], step)
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, error_model="numpy", fastmath=REORDER, forceinline=True)
 def _recover(k: int, kind: int, s: State, defect: State, total: float, dual: float, step: State) -> None:
     """Find the steps of a row's slacks and duals from those of its total and its net dual.
 
@@ -308,7 +111,7 @@ def _recover(k: int, kind: int, s: State, defect: State, total: float, dual: flo
             step.excess[k] = step.room[k] - defect.room[k] + total
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, error_model="numpy", fastmath=REORDER, forceinline=True)
 def _decline(i: int, a: Agents, s: State, step: State) -> float:
     """Return the largest relative decrease of an agent's positive variables."""
     worst = 0.0
@@ -324,7 +127,7 @@ def _decline(i: int, a: Agents, s: State, step: State) -> float:
     return worst
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, error_model="numpy", fastmath=REORDER, forceinline=True)
 def _move(i: int, a: Agents, s: State, step: State, length: float) -> None:
     for j in range(a.pair_start[i], a.pair_start[i + 1]):
         s.x[j] += length * step.x[j]
@@ -337,7 +140,7 @@ def _move(i: int, a: Agents, s: State, step: State, length: float) -> None:
         s.rebate[k] += length * step.rebate[k]
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, error_model="numpy", fastmath=REORDER, forceinline=True)
 def _defects(i: int, a: Agents, s: State, price: FloatArray, mu: float, defect: State) -> float:
     """Fill in the defects of an agent's equations; return the largest, in units of its own size."""
     begin, end = a.row_start[i], a.row_start[i + 1]
@@ -387,7 +190,7 @@ def _defects(i: int, a: Agents, s: State, price: FloatArray, mu: float, defect: 
     return worst
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, error_model="numpy", fastmath=REORDER)
 def settle(
     a: Agents, s: State, f: Factors, defect: State, step: State, price: FloatArray, mu: float, tol: float
 ) -> tuple[int, int]:
@@ -419,7 +222,7 @@ def settle(
                 break
             if not math.isfinite(worst):
                 break
-            _factor(i, a, s, price, f)
+            factor(i, a, s, price, f)
             _step(i, a, s, f, price, defect, step)
             steps += 1
             decline = _decline(i, a, s, step)
@@ -429,7 +232,7 @@ def settle(
     return steps, failures
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, error_model="numpy", fastmath=REORDER)
 def differentiate(
     a: Agents,
     s: State,
@@ -452,14 +255,14 @@ def differentiate(
     still = np.zeros(len(price))
     drift[:] = 0.0
     for i in range(len(a.money)):
-        _factor(i, a, s, price, f)
+        factor(i, a, s, price, f)
         _pull(i, a, s, price, mu, 1.0, still, defect)
         _step(i, a, s, f, price, defect, step)
         for j in range(a.pair_start[i], a.pair_start[i + 1]):
             drift[a.column[j]] += step.x[j]
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, error_model="numpy", fastmath=REORDER, forceinline=True)
 def _pull(
     i: int,
     a: Agents,
@@ -487,7 +290,7 @@ def _pull(
     defect.room[end - 1] = -cost
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, error_model="numpy", fastmath=REORDER)
 def respond(
     a: Agents,
     s: State,
@@ -523,113 +326,9 @@ def respond(
     return worst
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, error_model="numpy", fastmath=REORDER)
 def advance(a: Agents, s: State, step: State, length: float) -> None:
     """Move every agent along her step, in place, less where she would leave the interior."""
     for i in range(len(a.money)):
         decline = _decline(i, a, s, step)
         _move(i, a, s, step, min(length, 0.95 / decline) if decline > 0.0 else length)
-
-
-@njit(cache=True, fastmath=_REORDER)
-def sum_slopes(
-    a: Agents,
-    s: State,
-    f: Factors,
-    dense: BoolArray,
-    begin: int,
-    end: int,
-    slope: FloatArray,
-    left: FloatArray,
-    right: FloatArray,
-) -> None:
-    r"""Add −∂(Σ x)/∂p of agents ``begin:end`` to ``slope``, but for a product left to the caller.
-
-    An agent's is :math:`\alpha V (\Phi_J - W^\top W) V^\top + r (x + f)^\top` where V, the identity on
-    J over −C on the basic columns, W from :func:`_factor`, and r her copies' response to money.
-
-    Parameters
-    ----------
-    a, s, f
-        As in :func:`differentiate`.
-    dense : BoolArray, shape (n_agents,)
-        Agents whose last two terms go to ``left`` and ``right``, for ``slope += left.T @ right``.
-    begin, end : int
-        Agents.
-    slope : FloatArray, shape (n_columns + 1, n_columns + 1)
-        Added to.
-    left, right : FloatArray, shape (rows of the dense agents, n_columns + 1)
-        Zeros; result.
-    """
-    place = 0
-    force = np.zeros(len(f.columns))
-    for i in range(begin, end):
-        row_begin, row_end, pair = a.row_start[i], a.row_start[i + 1], a.pair_start[i]
-        n_pairs, n_rows = a.pair_start[i + 1] - pair, row_end - row_begin
-        width = n_pairs + n_rows
-        money = a.money[i] + s.toll[row_end - 1]
-        column = a.column[pair : pair + n_pairs]
-        weight = f.weight[pair + row_begin : pair + row_begin + width]
-        table = f.table[a.table_start[i] : a.table_start[i + 1]].reshape((n_rows, width))
-        root = f.root[a.square_start[i] : a.square_start[i + 1]].reshape((n_rows, n_rows))
-        basic = f.basic[row_begin:row_end]
-        # V Φ_J Vᵀ
-        for j in range(n_pairs):
-            slope[column[j], column[j]] += money * weight[j]
-        for r in range(n_rows):
-            if basic[r] >= n_pairs:
-                continue
-            own = column[basic[r]]
-            for j in range(n_pairs):
-                cross = money * table[r, j] * weight[j]
-                slope[own, column[j]] -= cross
-                slope[column[j], own] -= cross
-            for q in range(n_rows):
-                if basic[q] < n_pairs:
-                    total = 0.0
-                    for c in range(width):
-                        total += table[r, c] * weight[c] * table[q, c]
-                    slope[own, column[basic[q]]] += money * total
-        # W Vᵀ
-        spread = np.empty((n_rows, width))
-        for r in range(n_rows):
-            for c in range(width):
-                spread[r, c] = table[r, c] * weight[c]
-            for e in range(r):
-                for c in range(width):
-                    spread[r, c] -= root[r, e] * spread[e, c]
-            for c in range(width):
-                spread[r, c] /= root[r, r]
-        for r in range(n_rows):
-            for q in range(n_rows):
-                if basic[q] < n_pairs:
-                    total = 0.0
-                    for c in range(width):
-                        if weight[c] != 0.0:
-                            total += spread[r, c] * table[q, c]
-                    spread[r, basic[q]] = -total
-        target, dual = np.zeros(n_rows), np.zeros(n_rows)
-        target[n_rows - 1] = 1.0
-        _solve(i, a, f, force, target, dual)
-        income = f.columns
-        if dense[i]:
-            for r in range(n_rows):
-                for j in range(n_pairs):
-                    left[place, column[j]] += spread[r, j]
-                    right[place, column[j]] -= money * spread[r, j]
-                place += 1
-            for j in range(n_pairs):
-                left[place, column[j]] += income[j]
-                right[place, column[j]] += s.x[pair + j]
-            for e in range(a.forced_start[i], a.forced_start[i + 1]):
-                right[place, a.forced_column[e]] += a.forced[e]
-            place += 1
-        else:
-            for j in range(n_pairs):
-                for m in range(n_pairs):
-                    total = 0.0
-                    for r in range(n_rows):
-                        total += spread[r, j] * spread[r, m]
-                    slope[column[j], column[m]] += income[j] * s.x[pair + m] - money * total
-                for e in range(a.forced_start[i], a.forced_start[i + 1]):
-                    slope[column[j], a.forced_column[e]] += income[j] * a.forced[e]

@@ -15,8 +15,8 @@ from scipy.linalg.lapack import dgetrf, dgetrs
 
 from fairlot.model.hierarchy import FloatArray
 from fairlot.pseudomarket.pricepath import agents as kernels
-from fairlot.pseudomarket.pricepath.agents import State
 from fairlot.pseudomarket.pricepath.layout import Layout
+from fairlot.pseudomarket.pricepath.newton import State, empty_factors, empty_state, sum_slopes
 
 _DENSE_SHARE = 1 / 3
 _DENSE_ROWS = 2048
@@ -59,8 +59,8 @@ class Clearing:
     def __init__(self, layout: Layout, kappa: float) -> None:
         self.layout, self.kappa = layout, kappa
         agents = layout.agents
-        self._factors = kernels.empty_factors(agents)
-        self._defect, self._scratch = kernels.empty_state(agents), kernels.empty_state(agents)
+        self._factors = empty_factors(agents)
+        self._defect, self._scratch = empty_state(agents), empty_state(agents)
         columns = layout.fold.shape[1]
         self._columns = columns
         n_rows, n_pairs = np.diff(agents.row_start), np.diff(agents.pair_start)
@@ -72,7 +72,7 @@ class Clearing:
 
     def new_step(self) -> State:
         """Allocate room for a step of the agents' variables."""
-        return kernels.empty_state(self.layout.agents)
+        return empty_state(self.layout.agents)
 
     def prices(self, q: FloatArray) -> FloatArray:
         """Return the prices of goods, with the 0 of unpriced goods at the end."""
@@ -109,7 +109,7 @@ class Clearing:
         slope = np.zeros((self._columns + 1, self._columns + 1))
         for begin, end, rows in zip(self._chunks[:-1], self._chunks[1:], self._dense_rows, strict=True):
             left, right = np.zeros((rows, self._columns + 1)), np.zeros((rows, self._columns + 1))
-            kernels.sum_slopes(agents, state, self._factors, self._dense, begin, end, slope, left, right)
+            sum_slopes(agents, state, self._factors, self._dense, begin, end, slope, left, right)
             slope += left.T @ right
         fold = self.layout.fold
         jacobian = fold @ slope[:-1, :-1] @ fold.T

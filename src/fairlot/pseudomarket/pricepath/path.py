@@ -19,11 +19,14 @@ import numpy as np
 
 from fairlot.model.hierarchy import FloatArray
 from fairlot.progress import NullReporter, Reporter
-from fairlot.pseudomarket.pricepath.agents import State
 from fairlot.pseudomarket.pricepath.clearing import Bordered, Clearing, Position
+from fairlot.pseudomarket.pricepath.newton import State
 
 _ERROR = 0.15
-_LONGEST = 0.98
+_LONGEST = 3.0
+_MARKET = 0.98
+_NATURAL = 0.5
+_ALT = True
 _ON_CURVE, _ON_CURVE_SHARE = 0.06, 0.2
 _SETTLED, _SETTLED_SHARE = 1e-3, 0.02
 _CORRECTIONS = 6
@@ -80,6 +83,7 @@ class _Anchor:
     correction: State
     q_normal: FloatArray
     reach: float
+    market_reach: float
 
 
 def follow(
@@ -126,7 +130,7 @@ class _Path:
         while True:
             if note := self._obstacle(anchor.position.mu > highest, tries):
                 return Progress(best, self.factorizations, note)
-            error, following, turned = self._step(anchor, fraction)
+            error, following, turned = self._step(anchor, fraction, tries)
             if following is not None and turned and refused < _MOST_TURNS_REFUSED:
                 refused += 1
                 following = None
@@ -194,7 +198,7 @@ class _Path:
         self.factorizations += 1
         return Bordered(*self.clearing.differentiate(position), q_normal, log_mu_normal)
 
-    def _step(self, anchor: _Anchor, fraction: float) -> tuple[float, _Anchor | None, bool]:
+    def _step(self, anchor: _Anchor, fraction: float, tries: int) -> tuple[float, _Anchor | None, bool]:
         """Step along the tangent and correct.
 
         Returns
@@ -206,7 +210,7 @@ class _Path:
         turned : bool
             Whether the point seems to lie on another curve, or beyond a turn.
         """
-        length = fraction * anchor.reach
+        length = min(fraction * anchor.reach, _MARKET * anchor.market_reach)
         trial = anchor.position.copy()
         step = State(*(c + length * t for c, t in zip(anchor.correction, anchor.tangent, strict=True)))
         q_step = anchor.q_correction + length * anchor.q_tangent
@@ -214,11 +218,17 @@ class _Path:
         self.clearing.advance(trial, q_step, log_mu_step, step, 1.0)
         on_curve = max(min(_ON_CURVE, _ON_CURVE_SHARE * fraction), 1e-5)
         settled = min(_SETTLED, _SETTLED_SHARE * on_curve)
+        natural = abs(anchor.log_mu_tangent) * anchor.reach > _NATURAL
+        level = natural != (tries % 2 == 1) if _ALT else natural
+        if level:
+            q_normal, log_mu_normal = np.zeros_like(anchor.q_normal), np.sign(anchor.log_mu_tangent)
+        else:
+            q_normal, log_mu_normal = anchor.q_normal, anchor.log_mu_tangent
         error = before = np.inf
         for correction in range(_CORRECTIONS):
             if not self.clearing.settle(trial, settled):
                 break
-            system = self._system(trial, anchor.q_normal, anchor.log_mu_tangent)
+            system = self._system(trial, q_normal, log_mu_normal)
             q_step, log_mu_step = system.solve(-self.clearing.surplus(trial), 0.0)
             decline = self.clearing.respond(trial, q_step, log_mu_step, step)
             size = _size(trial, q_step, log_mu_step, decline)
@@ -258,6 +268,7 @@ class _Path:
             step,
             q_tangent * metric,
             1.0 / decline,
+            1.0 / float(np.max([(-q_tangent / position.q).max(), -log_mu_tangent])),
         )
         return anchor, bool(turned)
 

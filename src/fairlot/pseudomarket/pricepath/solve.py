@@ -9,9 +9,9 @@ import numpy as np
 from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.progress import NullReporter, Reporter
 from fairlot.pseudomarket.compiled import CompiledMarket, Point
-from fairlot.pseudomarket.pricepath.agents import State
 from fairlot.pseudomarket.pricepath.clearing import Clearing, Position
 from fairlot.pseudomarket.pricepath.layout import BOTH, EQUAL, LOWER, TAPER, Layout, lay_out
+from fairlot.pseudomarket.pricepath.newton import State
 from fairlot.pseudomarket.pricepath.path import Progress, follow
 
 _ATTEMPTS = 4

@@ -8,9 +8,11 @@ import math
 import random
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from bihierarchies import document, lottery_bytes
+from javascript import ask, needs_node
 
 from fairlot.lottery.protocol.canonical import assignment_csv, canonical_json
 from fairlot.lottery.walk import draw_walk
@@ -34,6 +36,22 @@ def test_both_implementations_give_the_same_bytes_on_random_bihierarchies() -> N
         assert slow.csv(twin.walk(slow, twin.coins(seed))) == compiled
         fractional += int((lottery.fraction > 0).sum())
     assert fractional > 10_000  # the sweep is not one of trivial cases
+
+
+@needs_node
+def test_javascript_gives_the_same_bytes_on_random_bihierarchies() -> None:
+    requests: list[tuple[str, dict[str, Any]]] = []
+    expected = []
+    for k in range(400):
+        data = lottery_bytes(k, size=4 + k // 12)
+        public_seed, commitment = seed_of("public", k).hex(), seed_of("commitment", k).hex()
+        requests.append(
+            ("draw", {"lottery": data.hex(), "public_seed": public_seed, "commitment": commitment})
+        )
+        lottery = Lottery.from_json(data)
+        seed = twin.inner_seed(public_seed, commitment)
+        expected.append(assignment_csv(lottery, draw_walk(lottery, seed)))
+    assert [bytes.fromhex(answer) for answer in ask(requests)] == expected
 
 
 def test_both_implementations_agree_on_dense_and_sparse_large_supports() -> None:

@@ -68,6 +68,8 @@ def test_assignment_of_cells():
     [
         ({"agents": ("bob", "ann")}, "agents"),
         ({"goods": ("art", "art")}, "goods"),
+        ({"goods": ("art", "")}, "goods"),
+        ({"goods": ("art", "\ud800")}, "UTF-8"),
         ({"denominator": 2**62 + 1}, "denominator"),
         ({"fraction": [3, 1, 1, 4]}, "cell 3: numerator"),
         ({"whole": [0, 0, 0, -1]}, "cell 3: numerator"),

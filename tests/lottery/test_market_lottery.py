@@ -101,6 +101,18 @@ def test_sets_of_both_sides_in_order_with_names_and_bounds():
     assert (outer.parent.tolist(), outer.upper.tolist()) == ([-1, 0, 0, 0, -1], [2, 1, 1, 1, 2])
 
 
+def test_ids_in_any_order_are_matched_by_name():
+    market, shares = two_level()
+    x = shares.to_array()
+    x[0], x[1] = [1.0, 0.0, 0.0, 1.0], [0.0, 0.5, 0.5, 1.0]
+    shares = RandomAllocation(market.agents, market.goods, sp.csr_array(x))
+    for guarantee in ("none", "utility"):
+        lottery = market_lottery(market, shares, guarantee=guarantee)
+        assert lottery.expectations().of("s5") == {"good1": 1.0, "good4": 1.0}
+        assert verify_lottery(lottery, shares, market=market).passed
+        assert utility_guarantee(market, lottery).bound[lottery.agents.index("s5")] == 0
+
+
 def test_faults_are_named():
     market, shares = two_level()
 

@@ -370,6 +370,11 @@ class Lottery:
                 issues.append(
                     Issue(f"{noun}", expected="at least one id; unique, not empty, ascending by code point")
                 )
+        for texts in (self.agents, self.goods, self.agent_sets.names, self.good_sets.names):
+            try:
+                "".join(texts).encode()
+            except UnicodeEncodeError:
+                issues.append(Issue("an id or a name cannot be written in UTF-8"))
         n = self.n_cells
         if any(len(part) != n for part in (self.cell_agent, self.cell_good, self.fraction)):
             issues.append(Issue("cells: arrays of different lengths"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +75,16 @@ def verb(as_json: bool, quiet: bool) -> Iterator[Output]:
         for line in _message(error).splitlines():
             typer.echo(line, err=True)
         raise typer.Exit(BAD_INPUT) from None
+
+
+@contextmanager
+def warned() -> Iterator[None]:
+    """Tell warnings about the input in a line each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for warning in caught:
+        typer.echo(f"warning: {warning.message}", err=True)
 
 
 def _plain(document: Any) -> Any:

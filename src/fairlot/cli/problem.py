@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fairlot.cli.output import FolderArgument, JsonOption, QuietOption, verb
+from fairlot.cli.output import FolderArgument, JsonOption, QuietOption, verb, warned
+from fairlot.cli.reallocation import check_reallocation
 
 if TYPE_CHECKING:
     from fairlot.model.market import PseudoMarket
@@ -35,9 +36,14 @@ def check(folder: FolderArgument, as_json: JsonOption = False, quiet: QuietOptio
     """Validate a problem folder, and check what the theory asks of it."""
     with verb(as_json, quiet) as output:
         from fairlot.io.problem import read_problem
+        from fairlot.model.tasks import ReallocationProblem
         from fairlot.pseudomarket.preconditions import Severity, check_market
 
-        market = read_problem(folder)
+        with warned():
+            market = read_problem(folder)
+        if isinstance(market, ReallocationProblem):
+            check_reallocation(output, market, folder)
+            return
         sizes = _sizes(market)
         counts = [f"{n} {noun if n > 1 else noun.removesuffix('s')}" for noun, n in sizes.items() if n]
         output.say(f"{market.title or folder}: {', '.join(counts)}")

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from fairlot.errors import InvalidProblemError, Issue, NotSupportedError
+from fairlot.errors import InvalidProblemError, Issue
 from fairlot.io.folders import write_folder
 from fairlot.io.keys import SETTINGS, Keys, write_toml
 from fairlot.io.market_tables import market_tables
 from fairlot.io.pseudomarket import read_market
+from fairlot.io.reallocation import read_reallocation
+from fairlot.io.reallocation_tables import reallocation_tables
 from fairlot.io.source import Source
 from fairlot.io.tables import Table, write_csv
 from fairlot.model.market import PseudoMarket
+from fairlot.model.tasks import ReallocationProblem
 
-Problem = PseudoMarket
+Problem = PseudoMarket | ReallocationProblem
+_P = TypeVar("_P", PseudoMarket, ReallocationProblem)
 
 
 @dataclass(frozen=True)
 class ProblemFiles:
-    """A problem and the canonical files that say the same.
+    """A pseudo-market and the canonical files that say the same.
 
     Parameters
     ----------
@@ -31,7 +35,23 @@ class ProblemFiles:
         File contents by name: ``problem.toml`` and a CSV file per table.
     """
 
-    problem: Problem
+    problem: PseudoMarket
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class ReallocationFiles:
+    """A reallocation problem and the canonical files that say the same.
+
+    Parameters
+    ----------
+    problem : ReallocationProblem
+        What was read.
+    files : mapping
+        File contents by name: ``problem.toml`` and a CSV file per table.
+    """
+
+    problem: ReallocationProblem
     files: Mapping[str, bytes]
 
 
@@ -45,34 +65,49 @@ def read_problem(folder: str | Path) -> Problem:
 
     Returns
     -------
-    PseudoMarket
+    PseudoMarket or ReallocationProblem
         The problem.
 
     Raises
     ------
     InvalidProblemError
         Listing every fault found, with file, row and column.
-    NotSupportedError
-        If the folder states a kind of problem that this version does not read.
     """
     problem, _ = _parse(_open(folder))
     return problem
 
 
 def read_problem_files(folder: str | Path) -> ProblemFiles:
-    """Read and check a problem folder, and keep a canonical copy of all that was read.
+    """Read and check the folder of a pseudo-market, and keep a canonical copy of all that was read.
 
-    Reading the copy gives the same problem. Parameters and errors are those of :func:`read_problem`.
+    Reading the copy gives the same problem. Parameters and errors are those of :func:`read_problem`; a
+    problem of the other kind is a fault.
     """
-    return _with_files(_open(folder))
+    return ProblemFiles(*_with_files(_open(folder), PseudoMarket))
+
+
+def read_reallocation_files(folder: str | Path) -> ReallocationFiles:
+    """Read and check the folder of a reallocation problem, and keep a canonical copy of all that was read.
+
+    Parameters and errors are those of :func:`read_problem_files`.
+    """
+    return ReallocationFiles(*_with_files(_open(folder), ReallocationProblem))
 
 
 def parse_problem_files(files: Mapping[str, bytes]) -> ProblemFiles:
-    """Read and check a problem folder that is given as contents by name.
+    """Read and check the folder of a pseudo-market that is given as contents by name.
 
     Returns and errors are those of :func:`read_problem_files`.
     """
-    return _with_files(Source.of_files(files))
+    return ProblemFiles(*_with_files(Source.of_files(files), PseudoMarket))
+
+
+def parse_reallocation_files(files: Mapping[str, bytes]) -> ReallocationFiles:
+    """Read and check the folder of a reallocation problem that is given as contents by name.
+
+    Returns and errors are those of :func:`read_reallocation_files`.
+    """
+    return ReallocationFiles(*_with_files(Source.of_files(files), ReallocationProblem))
 
 
 def _open(folder: str | Path) -> Source:
@@ -82,9 +117,15 @@ def _open(folder: str | Path) -> Source:
     return Source.of_folder(Path(folder))
 
 
-def _with_files(source: Source) -> ProblemFiles:
+def _with_files(source: Source, kind: type[_P]) -> tuple[_P, dict[str, bytes]]:
     problem, settings = _parse(source)
-    return ProblemFiles(problem, table_files(settings, source.tables))
+    if not isinstance(problem, kind):
+        found = settings["kind"]
+        expected = next(name for name, (made, _) in _READERS.items() if made is kind)
+        raise InvalidProblemError(
+            [Issue("a problem of another kind", SETTINGS, None, "kind", found, f'"{expected}" for this')]
+        )
+    return problem, table_files(settings, source.tables)
 
 
 def _parse(source: Source) -> tuple[Problem, Mapping[str, Any]]:
@@ -96,7 +137,7 @@ def _parse(source: Source) -> tuple[Problem, Mapping[str, Any]]:
     if keys.get("format") != 1:
         keys.fault("format", "missing or unknown", settings.get("format"), "format = 1")
     kind = keys.choice("kind", tuple(_READERS))
-    problem = _READERS[kind](source, keys) if kind in _READERS else None
+    problem = _READERS[kind][1](source, keys) if kind in _READERS else None
     if problem is None or source.issues:
         raise InvalidProblemError(source.issues)
     return problem, settings
@@ -118,7 +159,7 @@ def problem_files(problem: Problem) -> dict[str, bytes]:
 
     Parameters
     ----------
-    problem : PseudoMarket
+    problem : PseudoMarket or ReallocationProblem
         The problem.
 
     Raises
@@ -126,6 +167,8 @@ def problem_files(problem: Problem) -> dict[str, bytes]:
     InvalidProblemError
         If an id cannot stand in a table.
     """
+    if isinstance(problem, ReallocationProblem):
+        return table_files(*reallocation_tables(problem))
     return table_files(*market_tables(problem))
 
 
@@ -134,7 +177,7 @@ def write_problem(problem: Problem, folder: str | Path) -> None:
 
     Parameters
     ----------
-    problem : PseudoMarket
+    problem : PseudoMarket or ReallocationProblem
         The problem.
     folder : str or Path
         Must not exist, or be empty.
@@ -142,12 +185,7 @@ def write_problem(problem: Problem, folder: str | Path) -> None:
     write_folder(folder, problem_files(problem))
 
 
-def _read_reallocation(source: Source, keys: Keys) -> Problem | None:
-    msg = "problems of kind 'reallocation' are not read by this version"
-    raise NotSupportedError(msg)
-
-
-_READERS: Mapping[str, Callable[[Source, Keys], Problem | None]] = {
-    "pseudomarket": read_market,
-    "reallocation": _read_reallocation,
+_READERS: Mapping[str, tuple[type[Problem], Callable[[Source, Keys], Problem | None]]] = {
+    "pseudomarket": (PseudoMarket, read_market),
+    "reallocation": (ReallocationProblem, read_reallocation),
 }

@@ -109,10 +109,9 @@ class Outcome:
         Everybody's amount of every task, her load, and the total of every task are rounded to a
         neighbouring integer. Transfers are paid as expected, not drawn.
         """
-        drawn = ~self.problem.transfer
-        tasks = tuple(task for task, kept in zip(self.problem.tasks, drawn, strict=True) if kept)
-        shares = RandomAllocation(self.members, tasks, sp.csr_array(self.amounts[:, drawn]))
-        return lottery_from_shares(shares, kind="reallocation")
+        return lottery_from_shares(
+            drawn_shares(self.problem, self.members, self.amounts), kind="reallocation"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the findings for ``summary.json``."""
@@ -232,6 +231,25 @@ def member_ids(problem: ReallocationProblem) -> tuple[str, ...]:
         for agent, size in zip(problem.agents, problem.sizes.tolist(), strict=True)
         for m in range(size)
     )
+
+
+def drawn_shares(
+    problem: ReallocationProblem, members: tuple[str, ...], amounts: FloatArray
+) -> RandomAllocation:
+    """Leave out what is paid as expected and not drawn: transfers.
+
+    Parameters
+    ----------
+    problem : ReallocationProblem
+        The problem.
+    members : tuple of str
+        Ids of the rows.
+    amounts : FloatArray, shape (n_members, n_tasks)
+        Expected amounts.
+    """
+    drawn = ~problem.transfer
+    tasks = tuple(task for task, kept in zip(problem.tasks, drawn, strict=True) if kept)
+    return RandomAllocation(members, tasks, sp.csr_array(np.maximum(amounts[:, drawn], 0.0)))
 
 
 def pick_positions(problem: ReallocationProblem, menus: Menus, picks: Picks) -> IntArray:

@@ -101,6 +101,33 @@ def verify_outcome(
     return Certificate(REQUIRED, checks)
 
 
+MENU_REQUIRED = ("non-negative", "caps", "polarized menus")
+
+
+def verify_menus(problem: ReallocationProblem, menus: Menus) -> Certificate:
+    """Check that menus are polarized, and that every ray stays in the orthant and within the caps.
+
+    Parameters
+    ----------
+    problem : ReallocationProblem
+        The problem.
+    menus : Menus
+        Its menus.
+    """
+    owner = menus.ray_agents
+    amounts = problem.endowment[owner] + menus.changes
+    scale = np.maximum(1.0, problem.endowment[owner].max(axis=1, initial=0.0))
+    above = np.maximum(0.0, amounts - problem.amount_ceilings[owner]).max(axis=1)
+    overload = np.maximum(0.0, amounts.sum(axis=1) - problem.load_ceilings[owner])
+    negative = np.maximum(0.0, -amounts).max(axis=1)
+    checks = (
+        _worst("non-negative", negative / scale, problem.agents, "agent", owner),
+        _worst("caps", np.maximum(above, overload) / scale, problem.agents, "agent", owner),
+        polarization_check(menus),
+    )
+    return Certificate(MENU_REQUIRED, checks)
+
+
 def _worst(
     name: str, residuals: FloatArray, ids: tuple[str, ...], noun: str, owner: IntArray | None = None
 ) -> Check:

@@ -50,6 +50,38 @@ def test_every_draw_rounds_every_cell_and_set(seed, merge):
     assert verify_assignment(lottery, draw_walk(lottery, seed_of(seed))).passed
 
 
+@given(seed=st.integers(0, 10**9), share=st.sampled_from([0.3, 0.6, 0.9]))
+@settings(max_examples=150, deadline=None)
+def test_walking_on_a_part_conserves_and_leaves_a_forest(seed, share):
+    graph = circulation(random_lottery(seed, size=7)).fractional()[1]
+    rng = np.random.default_rng(seed)
+    part = np.flatnonzero(rng.random(len(graph.flow)) < share).astype(np.int32)
+    flow, d = graph.flow.copy(), graph.denominator
+    work = workspace(graph.n_nodes, len(flow))
+    for _ in range(2):  # the second time there is nothing left to do
+        random = np.frombuffer(random_bytes(seed_of(seed), 64), dtype=np.uint8)
+        left = part[(flow[part] > 0) & (flow[part] < d)]
+        used = walk_part(left, graph.tail, graph.head, flow, d, random, 0, work)
+    assert used == 0
+    assert (np.delete(flow, part) == np.delete(graph.flow, part)).all()
+    net, component = [0] * graph.n_nodes, list(range(graph.n_nodes))
+
+    def find(v):
+        while component[v] != v:
+            v = component[v]
+        return v
+
+    for u, v, f in zip(graph.tail.tolist(), graph.head.tolist(), flow.tolist(), strict=True):
+        assert 0 <= f <= d
+        net[u] -= f
+        net[v] += f
+    assert all(total % d == 0 for total in net)
+    for e in left.tolist():
+        u, v = find(int(graph.tail[e])), find(int(graph.head[e]))
+        assert u != v
+        component[u] = v
+
+
 def log_tails(successes, trials, p):
     """Return the two-sided exact binomial p-value: the weight of outcomes at most as likely as this one."""
     log = [

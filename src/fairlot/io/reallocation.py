@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fairlot.errors import InvalidProblemError, Issue
-from fairlot.io.keys import SETTINGS, Keys
+from fairlot.io.keys import SETTINGS, Keys, check_number
 from fairlot.io.lookup import Lookup
 from fairlot.io.source import Source
 from fairlot.io.tables import (
@@ -168,11 +168,13 @@ def _beta(keys: Keys | None, agents: Table | None, issues: list[Issue]) -> Float
 def _caps(keys: Keys | None) -> Caps:
     if keys is None:
         return Caps()
-    growth = {
-        name: keys.number(name, NON_NEGATIVE) if name in keys else None
-        for name in ("load_growth", "task_growth")
-    }
-    return Caps(**growth)
+    given = {name: keys.get(name) for name in ("load_growth", "task_growth")}
+    return Caps(
+        **{
+            name: None if value is None else check_number(keys, name, value, NON_NEGATIVE)
+            for name, value in given.items()
+        }
+    )
 
 
 class _Pairs:

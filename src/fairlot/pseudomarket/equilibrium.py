@@ -27,6 +27,8 @@ from fairlot.verify.equilibrium import REQUIRED, utility_losses, verify_equilibr
 
 _DUST = 1e-13
 """Shares, and prices in mean budgets, below this are rounding."""
+_BROKEN = 1e-6
+"""Residual of a quota or of supply from which shares are of no use to anybody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +120,18 @@ class Claim:
     method: str
 
     @property
-    def rank(self) -> tuple[bool, bool, float]:
+    def rank(self) -> tuple[bool, bool, float, float]:
         """How much to prefer this claim: smaller is better, and what breaks a bound comes last."""
-        bounds = ("quotas", "supply")
-        broken = any(not check.residual <= 1e-7 for check in self.certificate.checks if check.name in bounds)
-        worst = self.certificate.worst
-        return not self.certificate.passed, broken, np.inf if np.isnan(worst) else worst
+        checks = self.certificate.checks
+        bounds = [check for check in checks if check.name in ("quotas", "supply")]
+        residuals = np.array([check.residual for check in checks])
+        residuals = np.where(np.isfinite(residuals), residuals, np.inf)
+        return (
+            not self.certificate.passed,
+            any(not check.residual <= _BROKEN for check in bounds),
+            float(residuals.max()),
+            float(np.minimum(residuals, 1.0).sum()),
+        )
 
 
 def claim_of(compiled: CompiledMarket, point: Point, method: str, tol: float) -> Claim:

@@ -115,6 +115,14 @@ class NashProgram:
         """Compute each agent's utility, plus ``lift`` where bounds could force one that is not positive."""
         return np.asarray(self.base + self.lift + self.layout.per_agent(self.layout.value * x))
 
+    def node_duals(self, state: NashState) -> FloatArray:
+        """Return the nodes' duals, signed, in money."""
+        y = np.zeros(self.layout.n_nodes)
+        y[self.over] = state.over_dual
+        y[self.under] -= state.under_dual
+        y[self.tied] = state.tied_dual
+        return y
+
     def start(self, weights: FloatArray) -> NashState:
         """Choose an interior state without regard to the equations."""
         compiled, layout = self.compiled, self.layout
@@ -237,22 +245,15 @@ class NashProgram:
             x=np.clip(state.x[: self.layout.n_pairs], 0.0, self.compiled.cap),
             q=state.q,
             alpha=alpha,
-            y=alpha[owner] * self._node_dual(state),
+            y=alpha[owner] * self.node_duals(state),
             finished=finished,
             iterations=iterations,
             note=note,
         )
 
-    def _node_dual(self, state: NashState) -> FloatArray:
-        y = np.zeros(self.layout.n_nodes)
-        y[self.over] = state.over_dual
-        y[self.under] -= state.under_dual
-        y[self.tied] = state.tied_dual
-        return y
-
     def _residuals(self, s: NashState) -> _Residuals:
         compiled, layout = self.compiled, self.layout
-        y = self._node_dual(s)
+        y = self.node_duals(s)
         dual = layout.transposed @ s.q + layout.members_of @ y - s.weight[layout.agent] * layout.value - s.z
         dual[self.capped] += s.room_dual
         totals = layout.membership @ s.x

@@ -51,6 +51,8 @@ _STEPS = 12
 _ROUNDS = 8
 _SIGN = 1e-11
 """How far on the wrong side a variable may be before it changes sets."""
+_NEAR = 1e-5
+"""Residual above which a result says nothing, whatever the point's own."""
 _LEFT = 1e-4
 """Part of her budget from which an agent counts as having money left, whatever its value to her."""
 _LEAN = 1e-4
@@ -116,7 +118,7 @@ def polish(compiled: CompiledMarket, point: Point) -> Point:
         return point
     system = _System(compiled)
     now = system.values(point)
-    best, least = None, system.residual(system.values(point))
+    best, least = None, min(system.residual(system.values(point)), _NEAR)
     active = system.classify(now)
     system.settle(now, active)
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging iteration ends, it is no error
@@ -225,7 +227,8 @@ class _System:
             np.where(now.satiated, np.maximum(-s.money, 0.0), np.abs(s.money)) / c.budget,
             np.maximum(np.minimum(now.q, s.spare / self.unit), np.maximum(-s.spare / self.unit, -now.q)),
         ]
-        return max(float(np.max(part, initial=0.0)) for part in parts)
+        worst = np.array([np.max(part, initial=0.0) for part in parts])
+        return float(worst.max()) if np.isfinite(worst).all() else np.inf
 
     def classify(self, now: _Values) -> _Active:
         """Tell from the ratio of each complementary pair which side vanishes."""

@@ -19,7 +19,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fairlot.model.hierarchy import BoolArray, FloatArray
+from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 from fairlot.progress import NullReporter, Reporter
 from fairlot.pseudomarket.compiled import CompiledMarket, Point
 from fairlot.pseudomarket.nash import NashProgram, NashState
@@ -29,6 +29,8 @@ _MEMORY = 8
 """Iterates that Anderson mixing uses."""
 _LONGEST = 0.7
 """Largest change of a weight's logarithm in one step."""
+_LOST = 30.0
+"""Factor over the least distance met at which to go back there and step half as far."""
 _LEAST, _MOST = 1e-9, 1e6
 """Weights over budgets: poor agents under lower quotas go to the least, the satiated to the most."""
 
@@ -68,8 +70,10 @@ def search_weights(
     mu, arrived = 1e-3, max(tol, 1e-7)
     weights = 2.0 * compiled.budget
     state, steps = search.solve(weights, mu, None, None)
+    state = search.levelled(state)
     best, least = (weights, state), search.distance(state)
     history: list[tuple[FloatArray, FloatArray]] = []
+    damping = 1.0
     for _ in range(max_programs):
         gap = search.gap(state)
         worst = float(np.abs(gap / compiled.budget).max(initial=0.0))
@@ -77,18 +81,23 @@ def search_weights(
         if worst <= arrived or (deadline is not None and time.monotonic() > deadline):
             break
         mu = float(np.clip(1e-2 * worst, 1e-8, mu))
-        history = [*history[-_MEMORY + 1 :], (np.log(weights), gap / weights)]
-        change = np.clip(_mix(history) - history[-1][0], -_LONGEST, _LONGEST)
+        step = gap / np.minimum(weights, 4.0 * compiled.budget)
+        history = [*history[-_MEMORY + 1 :], (np.log(weights), step)]
+        change = damping * np.clip(_mix(history) - history[-1][0], -_LONGEST, _LONGEST)
         weights = np.clip(weights * np.exp(change), _LEAST * compiled.budget, _MOST * compiled.budget)
         state, taken = search.solve(weights, mu, state, deadline)
         steps += taken
+        state = search.levelled(state)
         distance = search.distance(state)
         if distance < least:
             best, least = (weights, state), distance
-        elif distance > 2.0 * least:
-            history = []
+            damping = min(1.0, 1.5 * damping)
+        elif distance > _LOST * least:
+            (weights, state), history = best, []
+            damping = max(0.5 * damping, 0.05)
     # The last digits cost little, and what is handed out has to clear.
     state, taken, _ = search.program.solve(best[0], 1e-10, best[1], max_steps=30)
+    state = search.levelled(state)
     worst = float(np.abs(search.gap(state) / compiled.budget).max(initial=0.0))
     done = worst <= 10.0 * arrived
     point = search.program.point(state, steps + taken, done)
@@ -103,6 +112,7 @@ class _Search:
         self.program = NashProgram(compiled)
         free = best_affordable(compiled.market, np.zeros(compiled.n_goods))
         self.peak = free.peak / compiled.value_scale
+        self.roots = _balanced_roots(compiled)
 
     def solve(
         self, weights: FloatArray, mu: float, state: NashState | None, deadline: float | None
@@ -116,6 +126,26 @@ class _Search:
                 return found, spent
         found, steps, _ = self.program.solve(weights, mu, None, deadline)
         return found, spent + steps
+
+    def levelled(self, state: NashState) -> NashState:
+        """Move all prices of a balanced market alike, so that total spending comes near total budgets."""
+        if self.roots is None:
+            return state
+        compiled, program = self.compiled, self.program
+        left = self.gap(state)
+        wants = left != 0
+        if not wants.any():
+            return state
+        rise = float(left[wants].sum() / compiled.upper[self.roots][wants].sum())
+        y = program.node_duals(state)[self.roots]
+        free = compiled.lower[self.roots] == compiled.upper[self.roots]
+        goods = np.arange(len(compiled.supply)) < compiled.n_goods
+        most, least = float(np.min(y[~free], initial=np.inf)), float(state.q[goods].min())
+        rise = min(max(rise, -0.999 * least), 0.999 * most)  # the program's states are interior
+        over, tied = state.over_dual.copy(), state.tied_dual.copy()
+        over[np.isin(program.over, self.roots)] -= rise
+        tied[np.isin(program.tied, self.roots)] -= rise
+        return replace(state, q=np.where(goods, state.q + rise, state.q), over_dual=over, tied_dual=tied)
 
     def gap(self, state: NashState) -> FloatArray:
         """Unspent money (below 0: overspent); 0 for the satiated unless they overspend."""
@@ -148,3 +178,23 @@ def _mix(history: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
     lift = 1e-10 * np.trace(square) + 1e-300
     weights = np.linalg.solve(square + lift * np.eye(len(square)), steps.T @ step)
     return np.asarray(place + step - (places + steps) @ weights)
+
+
+def _balanced_roots(compiled: CompiledMarket) -> IntArray | None:
+    """Root nodes that hold all pairs of their agents, one per agent, if their bounds add up to supply.
+
+    Everything is then sold and every root is full, so that all prices may rise together while the roots'
+    duals fall: the program does not say how high prices are.
+    """
+    top = np.full(compiled.n_pairs, -1)
+    for column in compiled.chain.T:
+        top = np.where(column >= 0, column, top)
+    roots = np.full(compiled.n_agents, -1)
+    roots[compiled.agent] = top
+    whole = (roots >= 0).all() and (roots[compiled.agent] == top).all() and (top >= 0).all()
+    if not whole or np.isfinite(compiled.penalty[roots]).any() or len(compiled.supply) > compiled.n_goods:
+        return None
+    demand = compiled.upper[roots]
+    if not np.isfinite(demand).all() or abs(demand.sum() - compiled.supply.sum()) > 1e-9 * demand.sum():
+        return None
+    return roots

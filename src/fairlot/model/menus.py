@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fairlot.errors import InvalidProblemError, Issue, NotSupportedError
-from fairlot.model.hierarchy import FloatArray, IntArray
+from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 
 KEEP = "keep"
 """The pick that leaves an agent where she is."""
@@ -126,19 +126,24 @@ class Menus:
         ):
             raise InvalidProblemError([Issue("ray owners", expected="positions of agents, in their order")])
         seen: set[tuple[int, str]] = set()
-        count = np.bincount(owners, minlength=len(self.agents))
-        for r, (owner, name) in enumerate(zip(owners.tolist(), self.ray_names, strict=True)):
-            where = f"ray '{name}' of agent '{self.agents[owner]}'"
+        alone = np.bincount(owners, minlength=len(self.agents))[owners] == 1
+        moving: BoolArray = np.asarray(np.isfinite(changes).all(axis=1) & changes.any(axis=1))
+        rising: BoolArray = np.asarray((changes > 0).any(axis=1))
+        for r, key in enumerate(zip(owners.tolist(), self.ray_names, strict=True)):
+            name = key[1]
+            faults = []
             if name in ("", KEEP):
-                issues.append(Issue(where, expected=f"an id other than '{KEEP}'"))
-            if (owner, name) in seen:
-                issues.append(Issue(f"{where} appears twice", expected="unique ray ids"))
-            seen.add((owner, name))
-            if not np.isfinite(changes[r]).all() or not changes[r].any():
-                issues.append(Issue(f"{where} has no displacement", expected="finite numbers, not all 0"))
-            if name == LESS and (count[owner] > 1 or (changes[r] > 0).any()):
-                expected = "the only choice of its agent, and no positive change"
-                issues.append(Issue(where, expected=expected))
+                faults.append(("", f"an id other than '{KEEP}'"))
+            if key in seen:
+                faults.append((" appears twice", "unique ray ids"))
+            if not moving[r]:
+                faults.append((" has no displacement", "finite numbers, not all 0"))
+            if name == LESS and (rising[r] or not alone[r]):
+                faults.append(("", "the only choice of its agent, and no positive change"))
+            seen.add(key)
+            for what, expected in faults:
+                where = f"ray '{name}' of agent '{self.agents[key[0]]}'"
+                issues.append(Issue(f"{where}{what}", expected=expected))
         if issues:
             raise InvalidProblemError(issues)
         object.__setattr__(self, "changes", _frozen(changes))
@@ -186,7 +191,7 @@ class Menus:
         return starts
 
     @cached_property
-    def remedial_rays(self) -> npt.NDArray[np.bool_]:
+    def remedial_rays(self) -> BoolArray:
         """Which rays are remedial sets, shape (n_rays,)."""
         return np.array([name == LESS for name in self.ray_names], dtype=np.bool_)
 

@@ -9,6 +9,7 @@ and ``good_sets``: [parent, lower, upper, name], bounds null where none is decla
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from fairlot.errors import InvalidProblemError, Issue
@@ -49,7 +50,7 @@ def parse_lottery(data: bytes) -> dict[str, Any]:
         issues.append(
             Issue("denominator", found=str(document["denominator"]), expected="an integer from 1 to 2^62")
         )
-    shapes = {
+    shapes: dict[str, Callable[[Any], bool]] = {
         "agents": lambda row: type(row) is str and _encodable(row),
         "goods": lambda row: type(row) is str and _encodable(row),
         "cells": lambda row: _integers(row, 5),

@@ -1,10 +1,11 @@
 r"""Newton matrices of the agents' problems, factored on a dominant basis.
 
-A Newton step (:mod:`~fairlot.pseudomarket.pricepath.agents`) eliminates what is diagonal. With N the rows, c the steps of their duals, and Θ ≥ 0 small
-where a bound is tight, :math:`D\,dx + N^\top c = f` and :math:`N\,dx - \Theta c = h`. With
-:math:`\xi = (dx, -\Theta c)`, weights :math:`\Phi = \mathrm{diag}(D^{-1}, \Theta)` and
-:math:`A = [N\; I]` it is a weighted least-squares problem with constraints :math:`A \xi = h`. Each row gets
-a *basic* column, the one of largest weight; with :math:`C = B^{-1} A_J` the others, J, solve
+A Newton step (:mod:`~fairlot.pseudomarket.pricepath.agents`) eliminates what is diagonal. With N the
+rows, c the steps of their duals, and Θ ≥ 0 small where a bound is tight, what remains is
+:math:`D\,dx + N^\top c = f` and :math:`N\,dx - \Theta c = h`. With :math:`\xi = (dx, -\Theta c)`, weights
+:math:`\Phi = \mathrm{diag}(D^{-1}, \Theta)` and :math:`A = [N\; I]` it is a weighted least-squares problem
+with constraints :math:`A \xi = h`. Each row gets a *basic* column, the one of largest weight; with
+:math:`C = B^{-1} A_J` the others, J, solve
 
 .. math:: (\Phi_J^{-1} + C^\top \Phi_B^{-1} C)\, \xi_J = f_J - C^\top (f_B - \Phi_B^{-1} B^{-1} h).
 

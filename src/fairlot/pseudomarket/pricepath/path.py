@@ -7,12 +7,16 @@ and shows a jump to another curve.
 
 Steps are measured by the largest relative change of any variable, agents' included. A step is as long
 as makes the first Newton step after it about ``_ERROR``, and a point counts as on the curve when what
-is left to correct is small beside the step: near a sharp turn both shrink together.
+is left to correct is small beside the step: near a sharp turn both shrink together. Where nothing but μ
+moves, the plane across the curve would leave μ to the last digits of prices; a level plane, of fixed μ,
+serves there, and whenever the first choice of plane fails. When both fail for shorter and shorter
+steps, the point itself is doubtful, and the path resumes from the one before.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,16 +27,17 @@ from fairlot.pseudomarket.pricepath.clearing import Bordered, Clearing, Position
 from fairlot.pseudomarket.pricepath.newton import State
 
 _ERROR = 0.15
-_LONGEST = 3.0
-_MARKET = 0.98
-_NATURAL = 0.5
-_ALT = True
+_FIRST_STEP, _LONGEST_STEP = 0.3, 3.0
+_LONGEST_PRICE_STEP = 0.98
 _ON_CURVE, _ON_CURVE_SHARE = 0.06, 0.2
 _SETTLED, _SETTLED_SHARE = 1e-3, 0.02
+_LEVEL = 0.5
 _CORRECTIONS = 6
 _CONTRACTION = 0.5
 _TOO_FAR = 5.0
-_MOST_TRIES = 14
+_MOST_TRIES = 5
+_TRAIL = 3
+_RESUME = 0.25
 _MOST_TURNS_REFUSED = 5
 _HIGHEST = 1e3
 
@@ -70,8 +75,8 @@ class _Anchor:
         Newton step towards the curve.
     q_normal : FloatArray
         Normal of the plane across the curve, with ``log_mu_tangent``.
-    reach : float
-        Length along the tangent at which the first variable would be 0.
+    reach, price_reach : float
+        Lengths along the tangent at which the first variable, and the first price or μ, would be 0.
     """
 
     position: Position
@@ -83,7 +88,13 @@ class _Anchor:
     correction: State
     q_normal: FloatArray
     reach: float
-    market_reach: float
+    price_reach: float
+
+    def normal(self, alternative: bool) -> tuple[FloatArray, float]:
+        """Return the normal of the plane to correct in: level where little but μ moves, or else."""
+        if (abs(self.log_mu_tangent) * self.reach > _LEVEL) != alternative:
+            return np.zeros_like(self.q_normal), float(np.sign(self.log_mu_tangent))
+        return self.q_normal, self.log_mu_tangent
 
 
 def follow(
@@ -126,21 +137,27 @@ class _Path:
         if anchor is None:
             return Progress(start, self.factorizations, "no smoothed equilibrium found to start from")
         best, highest = start, _HIGHEST * start.mu
-        fraction, tries, refused = 0.3, 0, 0
+        fraction, tries, refused = _FIRST_STEP, 0, 0
+        trail: deque[tuple[_Anchor, float]] = deque(maxlen=_TRAIL)
         while True:
-            if note := self._obstacle(anchor.position.mu > highest, tries):
+            if note := self._obstacle(anchor.position.mu > highest):
                 return Progress(best, self.factorizations, note)
-            error, following, turned = self._step(anchor, fraction, tries)
+            error, following, turned = self._step(anchor, fraction, tries % 2 == 1)
             if following is not None and turned and refused < _MOST_TURNS_REFUSED:
                 refused += 1
                 following = None
-            ratio = np.sqrt(_ERROR / max(error, 1e-9))
+            ratio = float(np.sqrt(_ERROR / max(error, 1e-9)))
             if following is None:
                 tries += 1
                 fraction *= min(max(ratio, 0.1), 0.5)
+                if tries == _MOST_TRIES:
+                    if not trail:
+                        return Progress(best, self.factorizations, "no step forward")
+                    anchor, fraction = trail.pop()
+                    fraction, tries = _RESUME * fraction, 1
                 continue
-            fraction *= min(max(ratio, 0.3), 1.0 if tries else 3.0)
-            fraction = min(fraction, _LONGEST)
+            trail.append((anchor, fraction))
+            fraction = min(fraction * min(max(ratio, 0.3), 1.0 if tries else 3.0), _LONGEST_STEP)
             if tries == 0:
                 refused = 0
             tries = 0
@@ -152,15 +169,13 @@ class _Path:
                 self._finish(best)
                 return Progress(best, self.factorizations, "")
 
-    def _obstacle(self, high: bool, tries: int) -> str:
+    def _obstacle(self, high: bool) -> str:
         """Say why to stop here, if there is a reason."""
         if self.factorizations >= self.most:
             return "step limit"
         if self.deadline is not None and time.monotonic() > self.deadline:
             return "time limit"
-        if high:
-            return "the path turned back"
-        return "no step forward" if tries > _MOST_TRIES else ""
+        return "the path turned back" if high else ""
 
     def _centre(self, position: Position) -> _Anchor | None:
         """Find the smoothed equilibrium at the position's μ by Newton's method, in place."""
@@ -198,7 +213,9 @@ class _Path:
         self.factorizations += 1
         return Bordered(*self.clearing.differentiate(position), q_normal, log_mu_normal)
 
-    def _step(self, anchor: _Anchor, fraction: float, tries: int) -> tuple[float, _Anchor | None, bool]:
+    def _step(
+        self, anchor: _Anchor, fraction: float, alternative: bool
+    ) -> tuple[float, _Anchor | None, bool]:
         """Step along the tangent and correct.
 
         Returns
@@ -210,7 +227,7 @@ class _Path:
         turned : bool
             Whether the point seems to lie on another curve, or beyond a turn.
         """
-        length = min(fraction * anchor.reach, _MARKET * anchor.market_reach)
+        length = min(fraction * anchor.reach, _LONGEST_PRICE_STEP * anchor.price_reach)
         trial = anchor.position.copy()
         step = State(*(c + length * t for c, t in zip(anchor.correction, anchor.tangent, strict=True)))
         q_step = anchor.q_correction + length * anchor.q_tangent
@@ -218,17 +235,12 @@ class _Path:
         self.clearing.advance(trial, q_step, log_mu_step, step, 1.0)
         on_curve = max(min(_ON_CURVE, _ON_CURVE_SHARE * fraction), 1e-5)
         settled = min(_SETTLED, _SETTLED_SHARE * on_curve)
-        natural = abs(anchor.log_mu_tangent) * anchor.reach > _NATURAL
-        level = natural != (tries % 2 == 1) if _ALT else natural
-        if level:
-            q_normal, log_mu_normal = np.zeros_like(anchor.q_normal), np.sign(anchor.log_mu_tangent)
-        else:
-            q_normal, log_mu_normal = anchor.q_normal, anchor.log_mu_tangent
+        normal = anchor.normal(alternative)
         error = before = np.inf
         for correction in range(_CORRECTIONS):
             if not self.clearing.settle(trial, settled):
                 break
-            system = self._system(trial, q_normal, log_mu_normal)
+            system = self._system(trial, *normal)
             q_step, log_mu_step = system.solve(-self.clearing.surplus(trial), 0.0)
             decline = self.clearing.respond(trial, q_step, log_mu_step, step)
             size = _size(trial, q_step, log_mu_step, decline)

@@ -8,7 +8,7 @@ import pytest
 from small_problem import PROBLEM, faults, folder
 
 from fairlot.errors import InvalidProblemError, NotSupportedError
-from fairlot.io.problem import parse_problem_files, read_problem
+from fairlot.io.problem import parse_problem_files, parse_reallocation_files, read_problem
 from fairlot.io.template import KINDS, template_files
 from fairlot.model.hierarchy import UNBOUNDED
 from fairlot.model.market import PseudoMarket
@@ -341,7 +341,8 @@ def test_settings_in_another_encoding_or_absent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_template_reads(kind: str) -> None:
-    assert parse_problem_files(template_files(kind)).problem.title
+    parse = {"pseudomarket": parse_problem_files, "reallocation": parse_reallocation_files}[kind]
+    assert parse(template_files(kind)).problem.title
 
 
 def test_a_template_of_no_kind() -> None:

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from fairlot.cli import problem as problem_verbs
 from fairlot.cli import reallocation as verbs
+from fairlot.cli.output import Output
 from fairlot.errors import InvalidProblemError
+from fairlot.io.hospital import demo_reallocation, reallocation_template
 from fairlot.io.menus import menus_csv, picks_csv
 from fairlot.io.problem import (
     parse_reallocation_files,
@@ -29,9 +31,11 @@ from fairlot.io.reallocation_results import (
     read_picks_file,
     reallocation_checks,
 )
+from fairlot.io.verification import verify_result
 from fairlot.model.beliefs import FAMILIES, Beliefs
 from fairlot.model.tasks import Caps, ReallocationProblem
 from fairlot.reallocation.outcome import pick_positions, reallocate, reallocate_positions
+from fairlot.reallocation.value.conditions import theorem1
 
 LOAN_DESK = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "loan-desk"
 
@@ -379,6 +383,27 @@ def test_a_rescaled_count_is_told(run, folder):
     text = (folder / "tasks.csv").read_text().splitlines()
     (folder / "tasks.csv").write_text("\n".join(["task,count", *(f"{line},100" for line in text[1:])]) + "\n")
     assert "warning: task 'task1': the status quo adds up to" in run("check", folder).stderr
+
+
+def test_the_template_and_the_invented_hospital_are_problem_folders(tmp_path, capsys):
+    template = parse_reallocation_files(reallocation_template()).problem
+    assert theorem1(template).improves
+    hospital = parse_reallocation_files(demo_reallocation()).problem
+    assert (hospital.n_agents, hospital.n_tasks) == (16, 5)
+    assert hospital.forbidden.sum() == 2
+    verbs.demo_reallocation(Output(as_json=False, quiet=False), tmp_path / "demo")
+    said = capsys.readouterr().out
+    assert "Every number of this example is invented" in said
+    assert "Certified: all 8 checks" in said
+    files = {p.relative_to(tmp_path / "demo").as_posix(): p.read_bytes() for p in _files(tmp_path / "demo")}
+    assert all(check.passed for check in reallocation_checks(files))
+    assert verify_result(tmp_path / "demo").passed
+    assert {"menus.md", "letters.md", "lottery.json"} <= files.keys()
+    assert json.loads(files["summary.json"])["saving"] > 0
+
+
+def _files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 @pytest.mark.skipif(not LOAN_DESK.is_dir(), reason="needs the loan desk data beside the checkout")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def new(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write: new or empty.")],
-    kind: Annotated[str, typer.Option("--kind", help="pseudomarket")] = "pseudomarket",
+    kind: Annotated[str, typer.Option("--kind", help="pseudomarket or reallocation")] = "pseudomarket",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

@@ -198,6 +198,43 @@ def simulate(
         )
 
 
+def demo_reallocation(output: Output, out: Path, *, force: bool = False, seed: int = 0) -> None:
+    """Run the bundled example from value to letters; its picks are those of drawn preferences."""
+    import numpy as np
+
+    from fairlot.io.hospital import demo_reallocation as hospital
+    from fairlot.io.problem import parse_reallocation_files
+    from fairlot.io.reallocation_results import outcome_files, outcome_summary
+    from fairlot.io.results import refuse, write_result
+    from fairlot.reallocation.design import design_menus
+    from fairlot.reallocation.letters import menus_document
+    from fairlot.reallocation.outcome import reallocate_positions
+    from fairlot.reallocation.simulation import pick_myopically
+    from fairlot.reallocation.value.choice import value_of_choice
+
+    refuse(out, force)
+    read = parse_reallocation_files(hospital())
+    problem = read.problem
+    output.say("Every number of this example is invented, and so are the preferences it picks by.")
+    with _reporter(output) as reporter:
+        found = value_of_choice(problem, seed=seed, reporter=reporter)
+        designed = design_menus(problem, seed=seed, reporter=reporter)
+    output.say(found.words())
+    total = problem.status_quo_cost
+    output.say(f"Menus for pairs who may trade: expected saving {_of(designed.expected_saving, total)}")
+    types = problem.beliefs.types(np.random.default_rng(seed).random(problem.status_quo.shape))
+    picks = pick_myopically(designed.menus, np.arange(problem.n_agents), types, problem.endowment)
+    outcome = reallocate_positions(problem, designed.menus, picks, seed=seed)
+    files = outcome_files(outcome, outcome.lottery(), read.files)
+    files["menus.md"] = menus_document(problem, designed.menus).encode()
+    write_result(out, files, force=force)
+    picked = int((picks >= 0).sum())
+    output.say(f"{picked} of {problem.n_agents} doctors picked a trade: saving {_of(outcome.saving, total)}")
+    _certified(output, outcome.status, outcome.certificate, "what everybody was promised")
+    output.say(f"Wrote {out}: menus.md is what they were handed, letters.md what they are told")
+    output.data({"result": str(out), **outcome_summary(outcome)})
+
+
 def check_reallocation(output: Output, problem: ReallocationProblem, folder: Path) -> None:
     """Say what the theory asks of a reallocation problem, and whether it holds: findings, not faults."""
     from fairlot.reallocation.value.conditions import theorem1

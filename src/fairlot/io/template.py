@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from fairlot.errors import NotSupportedError
+from fairlot.io.hospital import reallocation_template
 
 _PSEUDOMARKET = """\
 # A problem folder of fairlot: this file names the tables, and states the rules.
@@ -98,13 +101,15 @@ s4,OPTICS,8
 s4,HEAT,5
 """
 
-_TEMPLATES = {
-    "pseudomarket": {
-        "problem.toml": _PSEUDOMARKET,
-        "goods.csv": _GOODS,
-        "agents.csv": _AGENTS,
-        "values.csv": _VALUES,
-    },
+
+def _pseudomarket() -> dict[str, bytes]:
+    tables = {"goods.csv": _GOODS, "agents.csv": _AGENTS, "values.csv": _VALUES}
+    return {name: text.encode() for name, text in {"problem.toml": _PSEUDOMARKET, **tables}.items()}
+
+
+_TEMPLATES: Mapping[str, Callable[[], dict[str, bytes]]] = {
+    "pseudomarket": _pseudomarket,
+    "reallocation": reallocation_template,
 }
 
 KINDS = tuple(_TEMPLATES)
@@ -127,4 +132,4 @@ def template_files(kind: str) -> dict[str, bytes]:
     if kind not in _TEMPLATES:
         msg = f"there is no template of kind '{kind}' in this version; there is {', '.join(KINDS)}"
         raise NotSupportedError(msg)
-    return {name: text.encode() for name, text in _TEMPLATES[kind].items()}
+    return _TEMPLATES[kind]()

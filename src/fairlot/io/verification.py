@@ -9,6 +9,8 @@
 ``equilibrium: …``  the conditions of a strong equilibrium (:mod:`fairlot.verify.equilibrium`)
 ``lottery: …``      the published lottery has the published shares and respects every bound of the market
 ``draw: …``         after a commitment: what was frozen; after a draw: seed, assignment, bounds, record
+``menus: …``        of a reallocation, instead of equilibrium and infeasibility: the design's menus, or
+``outcome: …``      the outcome of the picks (:mod:`fairlot.verify.reallocation`)
 ==================  =====================================================================================
 
 A residual of the first four counts faults.
@@ -25,7 +27,9 @@ from typing import Any
 from fairlot.certificate import Certificate, Check
 from fairlot.errors import FairlotError
 from fairlot.io.equilibrium import INPUT, PublishedEquilibrium, published_market, read_equilibrium
+from fairlot.io.menus import MENUS
 from fairlot.io.problem import parse_problem_files
+from fairlot.io.reallocation_results import reallocation_checks
 from fairlot.io.results import manifest_faults, read_result
 
 _EQUILIBRIUM = "equilibrium: "
@@ -96,6 +100,8 @@ def verify_files(
             f"{', '.join(kept_back)} is kept back, so prices, shares and the lottery's bounds were not "
             "recomputed; only who holds the whole result can do that"
         )
+    elif MENUS in files:
+        checks += reallocation_checks(files)
     else:
         checks += _market(files, tol)
     checks += _draw(files, commitment, salts, unseen)

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from market_cases import random_market
 from numpy.testing import assert_allclose
 
 from fairlot.model.constraints import Limit, Quota, Taper
 from fairlot.model.market import PseudoMarket
 from fairlot.pseudomarket.compiled import CompiledMarket, Point, compile_market
+from fairlot.pseudomarket.joint import solve_joint
 from fairlot.pseudomarket.polish import polish, residual
 
 ONE = Quota("one", max=1)
@@ -115,6 +117,26 @@ def test_taper_limit_and_lower_quota():
     assert residual(compiled, point) < 1e-14
     done = polish(compiled, shaken(compiled, point, 1e-5, 0))
     assert residual(compiled, done) < 1e-14
+
+
+@pytest.mark.parametrize("seed", [9, 22, 59, 60, 61, 62])
+def test_degenerate_random_markets(seed):
+    # Redundant nodes, agents without a choice whose budgets bind, ties: nothing here is regular.
+    compiled = compile_market(random_market(seed, ties=seed % 3 == 0))
+    point = solve_joint(compiled)
+    assert residual(compiled, polish(compiled, point)) < 1e-12
+
+
+def test_least_squares_on_prices_that_two_agents_without_a_choice_pin_down():
+    # Each takes a whole copy of her only good: nothing but the budgets says what it costs.
+    market = PseudoMarket.from_arrays([[1.0, np.nan], [np.nan, 1.0]], 1, [1.0, 3.0], quotas=[ONE])
+    compiled = compile_market(market)
+    assert residual(compiled, exact_point(compiled, np.eye(2), [0, 0], [1e-6, 1e-6], [])) < 1e-12
+    dear = exact_point(compiled, np.eye(2), [0.5, 1.5], [1.0, 0.5], [])
+    assert residual(compiled, dear) < 1e-14
+    done = polish(compiled, shaken(compiled, dear, 1e-6, 1))
+    assert residual(compiled, done) < 1e-13
+    assert_allclose(done.q, [0.5, 1.5], atol=1e-13)
 
 
 def test_residual_sees_every_kind_of_fault():

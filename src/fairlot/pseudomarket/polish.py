@@ -31,6 +31,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.linalg as la
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 
@@ -40,17 +41,17 @@ from fairlot.pseudomarket.elimination import Layout, idle_agents
 
 _PROXIMAL = 1e-7
 _LEAST_METRIC = 1e-2
-_DAMPING = 1e-7
-"""Of least squares: directions along which the equations change less than this are left alone."""
-_CAREFUL = 8_000
-"""Most unknowns for which least squares are tried."""
 _LIFT = 1e-10
-_MONEY = 1e-6
-"""Price of money for satiated agents whose point shows none."""
+_RANK = 1e-11
+"""Squared relative length of combinations of equations that count as 0."""
+_CAREFUL = 3_000
+"""Most prices, agents and nodes for which least squares are tried."""
 _STEPS = 12
 _ROUNDS = 8
 _SIGN = 1e-11
 """How far on the wrong side a variable may be before it changes sets."""
+_MONEY = 1e-6
+"""Price of money for satiated agents whose point shows none."""
 _NEAR = 1e-5
 """Residual above which a result says nothing, whatever the point's own."""
 _LEFT = 1e-4
@@ -270,7 +271,7 @@ class _System:
             if not size <= 1e3 * least:
                 return False
             linear = _Linear(self, now, active)
-            if size > 0.5 * least and not careful and linear.size <= _CAREFUL:
+            if size > 0.5 * least and not careful and linear.inner <= _CAREFUL:
                 careful = True
             least = min(least, size)
             solve = linear.least_squares if careful else linear.proximal
@@ -364,7 +365,6 @@ class _Linear:
         self.spent, self.tight = np.flatnonzero(active.spent), np.flatnonzero(active.tight)
         free, priced, spent, tight = self.free, self.priced, self.spent, self.tight
         self.inner = len(priced) + len(spent) + len(tight)
-        self.size = len(free) + self.inner
         agent = c.agent[free]
         price = np.asarray(c.rows.T @ now.q)
         self.alpha = now.alpha[agent]
@@ -399,16 +399,20 @@ class _Linear:
     def least_squares(
         self, now: _Values, gain: FloatArray, rows: FloatArray, money: FloatArray, nodes: FloatArray
     ) -> bool:
-        """Step to the nearest least-squares solution of all equations, however singular they are."""
-        jacobian = sp.block_array([[None, self.dual], [self.primal, self.change]], format="csr")
-        identity = sp.identity(self.size, format="csr")
-        matrix = sp.block_array([[identity, jacobian], [jacobian.T, -(_DAMPING**2) * identity]])
-        right = np.concatenate([gain, -rows, -money, -nodes, np.zeros(self.size)])
-        solved = _solve(matrix, right)
-        if solved is None:
-            return False
-        step = solved[self.size :]
-        return self._move(now, step[: len(self.free)], step[len(self.free) :])
+        """Step by least squares, however singular the equations.
+
+        First prices, money values and duals that satisfy the first equation best. The directions in which
+        it leaves them free serve what no copies can satisfy of the second; copies of least norm the rest.
+        """
+        duals, copies = _Gram(sp.csr_array(self.dual.T)), _Gram(self.primal)
+        d = duals.solve(duals.rows @ gain)
+        right = -np.concatenate([rows, money, nodes]) - self.change @ d
+        moved = self.change @ duals.null
+        if moved.shape[1] and copies.null.shape[1]:
+            rigid = copies.null.T
+            weights = la.lstsq(rigid @ moved, rigid @ right, cond=1e-9, check_finite=False)[0]
+            d, right = d + duals.null @ weights, right - moved @ weights
+        return self._move(now, copies.rows.T @ copies.solve(right), d)
 
     def _move(self, now: _Values, dx: FloatArray, d: FloatArray) -> bool:
         dq, dalpha, dy = np.split(d, [len(self.priced), len(self.priced) + len(self.spent)])
@@ -417,6 +421,36 @@ class _Linear:
         now.alpha[self.spent] += dalpha
         now.y[self.tight] += dy
         return bool(np.isfinite(dx).all() and np.isfinite(d).all())
+
+
+class _Gram:
+    """Pseudo-inverse of a Gram matrix of rows, and what combinations of the rows vanish.
+
+    Parameters
+    ----------
+    rows : scipy.sparse.csr_array, shape (n_rows, n)
+        Few long rows.
+
+    Attributes
+    ----------
+    null : FloatArray, shape (n_rows, n_null)
+        Combinations of the rows that are 0.
+    """
+
+    def __init__(self, rows: sp.csr_array) -> None:
+        self.rows = rows
+        norms = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
+        self._scale = 1.0 / np.where(norms > 0, norms, 1.0)
+        scaled = sp.csr_array(rows * self._scale[:, None])
+        values, vectors = la.eigh((scaled @ scaled.T).toarray(), check_finite=False)
+        kept = values > _RANK * max(float(values.max(initial=0.0)), 1.0)
+        self._values, self._vectors = values[kept], vectors[:, kept]
+        self.null = self._scale[:, None] * vectors[:, ~kept]
+
+    def solve(self, right: FloatArray) -> FloatArray:
+        """Multiply by the pseudo-inverse."""
+        inner = (self._vectors.T @ (self._scale * right)) / self._values
+        return np.asarray(self._scale * (self._vectors @ inner))
 
 
 def _solve(matrix: sp.csr_array, right: FloatArray) -> FloatArray | None:

@@ -368,7 +368,7 @@ def test_letters_in_words():
 
 def test_numbers_in_words():
     given = [0.0, 1.0, 2.999, 0.5, 12.346, 0.0004, 1e-12, 1000000.0, -2.5]
-    expected = ["0", "1", "3", "0.5", "12.35", "0.0004", "0", "1000000", "-2.5"]
+    expected = ["0", "1", "3", "0.5", "12.35", "0.0004", "1e-12", "1000000", "-2.5"]
     assert [number_words(x) for x in given] == expected
 
 

@@ -30,7 +30,7 @@ def number_words(number: float) -> str:
     if abs(number - round(number)) < 0.005 and round(number) != 0:
         return str(round(number))
     if abs(number) < 0.005:
-        return "0" if abs(number) <= _NOTHING else f"{number:.2g}"
+        return f"{number:.2g}"
     return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
@@ -49,14 +49,10 @@ def ray_words(tasks: Sequence[str], ray: Ray) -> str:
     >>> print(ray_words(["abuse", "neglect"], Ray("a", [-3, 5])))
     Have 3 fewer *abuse* and get 5 more *neglect* (or any smaller exchange in that proportion).
     """
-    fewer = [
-        f"{number_words(-x)} fewer *{task}*"
-        for task, x in zip(tasks, ray.change, strict=True)
-        if x < -_NOTHING
-    ]
-    more = [
-        f"{number_words(x)} more *{task}*" for task, x in zip(tasks, ray.change, strict=True) if x > _NOTHING
-    ]
+    nothing = _NOTHING * float(np.abs(ray.change).max())
+    moved = list(zip(tasks, ray.change, strict=True))
+    fewer = [f"{number_words(-x)} fewer *{task}*" for task, x in moved if x < -nothing]
+    more = [f"{number_words(x)} more *{task}*" for task, x in moved if x > nothing]
     if ray.name == LESS:
         return f"Have less: up to {_listed(fewer)}, task by task, and nothing more of anything."
     parts = ([f"have {_listed(fewer)}"] if fewer else []) + ([f"get {_listed(more)}"] if more else [])
@@ -132,7 +128,8 @@ def _letter(outcome: Outcome, m: int) -> str:
         return "\n".join(lines)
     ray = Ray(menus.ray_names[r], menus.changes[r])
     lines += [f"You picked `{ray.name}`: {ray_words(problem.tasks, ray)}", ""]
-    if np.abs(change).max() <= _NOTHING:
+    nothing = _NOTHING * max(float(had.max()), float(np.abs(ray.change).max()))
+    if np.abs(change).max() <= nothing:
         lines += ["It was not needed this time: you keep what you had.", ""]
         return "\n".join(lines)
     if ray.name != LESS:
@@ -140,8 +137,9 @@ def _letter(outcome: Outcome, m: int) -> str:
         lines += [f"You get {number_words(100 * share)}% of that exchange.", ""]
     lines += ["| task | you had | you get | change |", "|---|---|---|---|"]
     for task, before, moved in zip(problem.tasks, had, change, strict=True):
-        after = max(before + moved, 0.0)
-        sign = "+" if moved > _NOTHING else ""
+        moved = 0.0 if abs(moved) <= nothing else moved
+        after = 0.0 if before + moved <= nothing else before + moved
+        sign = "+" if moved > 0 else ""
         lines.append(
             f"| {task} | {number_words(before)} | {number_words(after)} | {sign}{number_words(moved)} |"
         )
@@ -182,7 +180,8 @@ def amounts_words(tasks: Sequence[str], amounts: FloatArray) -> str:
     >>> amounts_words(["abuse", "neglect", "fraud"], [3, 0, 2.5])
     '3 *abuse* and 2.5 *fraud* (5.5 in all)'
     """
-    held = [f"{number_words(x)} *{task}*" for task, x in zip(tasks, amounts, strict=True) if x > _NOTHING]
+    nothing = _NOTHING * max(float(x) for x in amounts)
+    held = [f"{number_words(x)} *{task}*" for task, x in zip(tasks, amounts, strict=True) if x > nothing]
     if not held:
         return "nothing"
     return _listed(held) + (f" ({number_words(float(np.sum(amounts)))} in all)" if len(held) > 1 else "")

@@ -169,6 +169,8 @@ def _large_market(problem: ReallocationProblem, offers: _Offers) -> tuple[FloatA
     price = n_gains + n + np.arange(n_tasks)
     expected = (offers.moves * offers.chances[..., None]).reshape(n_gains, n_tasks)
     costs = np.repeat(problem.costs[offers.agents], 2 * _GRID, axis=0)
+    amount, cost = (float(np.abs(part).max()) or 1.0 for part in (expected, costs))
+    expected, costs = expected / amount, costs / cost
     chained = [(gain[:, 0, :-1], gain[:, 0, 1:]), (gain[:, 1, 1:], gain[:, 1, :-1])]
     larger = np.concatenate([pair[0].ravel() for pair in chained])
     smaller = np.concatenate([pair[1].ravel() for pair in chained])
@@ -191,7 +193,7 @@ def _large_market(problem: ReallocationProblem, offers: _Offers) -> tuple[FloatA
     if not solution.optimal:
         msg = "the program of two-price menus was not solved"  # any prices are feasible, and 0 is a bound
         raise ArithmeticError(msg)
-    return solution.x[price], float(solution.value)
+    return solution.x[price] * cost, float(solution.value) * amount * cost
 
 
 def _difference(plus: IntArray, minus: list[IntArray], n_columns: int) -> sp.csr_array:

@@ -21,7 +21,7 @@ import scipy.sparse as sp
 from numba import njit
 from scipy.stats import qmc
 
-from fairlot.model.hierarchy import FloatArray, IntArray
+from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 from fairlot.model.menus import Menu, Menus, Ray
 from fairlot.model.tasks import ReallocationProblem
 from fairlot.progress import NullReporter, Reporter
@@ -32,6 +32,7 @@ from fairlot.reallocation.value.acceptance import acceptance
 _WIDTHS = np.array([0.2, 0.06, 0.02])
 _STEPS = 25
 _STARTS = 3
+_PARTNERS = 20
 _TYPES = 256
 
 
@@ -85,7 +86,8 @@ def best_bilateral_trades(
     Parameters
     ----------
     problem : ReallocationProblem
-        The agents; time grows with the square of their number.
+        The agents. Every pair is screened; a pair is searched if it is among the 20 most promising of
+        either agent.
     seed : int
         Of the types that the search looks at.
     reporter : Reporter, optional
@@ -95,23 +97,31 @@ def best_bilateral_trades(
     reporter = NullReporter() if reporter is None else reporter
     reporter.stage("bilateral trades")
     n = problem.n_agents
+    if problem.n_tasks < 2:
+        return BilateralTrades((), (), 0.0)  # nobody would rather have more of the only task
     points = qmc.Sobol(problem.n_tasks, seed=seed).random(_TYPES)
     types = np.ascontiguousarray(
         problem.beliefs.types(np.repeat(points[:, None], n, axis=1)).transpose(1, 0, 2)
     )
-    mean = types.mean(axis=1)
+    promise = np.zeros((n, n))
+    for a in range(n - 1):
+        others = np.arange(a + 1, n)
+        starts, promises = _screen(problem, types, a, others)
+        promise[a, others] = promise[others, a] = promises.max(axis=1, initial=0.0)
+        reporter.update(0.2 * a / n)
+    kept = _among_the_best(promise)
     rows: list[tuple[int, int, FloatArray]] = []
-    for a in range(n):
-        reporter.update(a / n)
-        for b in range(a + 1, n):
+    for a in range(n - 1):
+        reporter.update(0.2 + 0.8 * a / n)
+        others = np.flatnonzero(kept[a, a + 1 :]) + a + 1
+        starts, promises = _screen(problem, types, a, others)
+        for k, b in enumerate(others.tolist()):
             gain = problem.costs[b] - problem.costs[a]
-            lower, upper = trade_bounds(problem, a, b)
-            if (gain > 0).any() or (gain < 0).any():
-                starts = _balanced_starts(gain, lower, upper, mean[a], mean[b])
-                if len(starts):
-                    trade = _best_trade(types[a], types[b], gain, lower, upper, starts)
-                    if gain @ trade > 0:
-                        rows.append((a, b, trade))
+            bounds = trade_bounds(problem, a, b)
+            best = starts[k, np.argsort(-promises[k], kind="stable")[:_STARTS]]
+            trade = _best_trade(types[a], types[b], gain, *bounds, best)
+            if gain @ trade > 0:
+                rows.append((a, b, trade))
     trades = score_trades(problem, rows)
     chosen = disjoint_pairs(problem, trades)
     members = [min(int(problem.sizes[t.first]), int(problem.sizes[t.second])) for t in chosen]
@@ -241,23 +251,47 @@ def bilateral_menus(problem: ReallocationProblem, trades: tuple[BilateralTrade, 
     return Menus.of(problem.agents, problem.tasks, menus)
 
 
-def _balanced_starts(
-    gain: FloatArray, lower: FloatArray, upper: FloatArray, mean_first: FloatArray, mean_second: FloatArray
-) -> FloatArray:
-    """Give a the tasks she is relatively best at for the rest, at an even load to the average type."""
-    mean = mean_first / mean_first.mean() + mean_second / mean_second.mean()
-    order = np.argsort(-gain / mean, kind="stable")
-    starts = []
-    for cut in range(1, len(order)):
-        trade = np.zeros(len(gain))
-        trade[order[:cut]] = upper[order[:cut]]
-        trade[order[cut:]] = lower[order[cut:]]
-        up, down = mean @ np.maximum(trade, 0), mean @ np.maximum(-trade, 0)
-        if up > 0 and down > 0:
-            trade = np.where(trade > 0, trade * min(1, down / up), trade * min(1, up / down))
-            if gain @ trade > 0:
-                starts.append(trade)
-    return np.array(starts).reshape(-1, len(gain))
+def _among_the_best(promise: FloatArray) -> BoolArray:
+    """Keep the pairs that are among the most promising of either agent."""
+    n = len(promise)
+    if n <= _PARTNERS + 1:
+        return np.ones((n, n), dtype=np.bool_)
+    rank = np.argsort(np.argsort(-promise, axis=1, kind="stable"), axis=1)
+    return np.asarray((rank < _PARTNERS) | (rank.T < _PARTNERS))
+
+
+def _screen(
+    problem: ReallocationProblem, types: FloatArray, a: int, others: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Try trades between a and others that hand a the tasks she is relatively best at, and those only.
+
+    A task's rank is its gain over its mean load; every cut of the ranking is one trade, at an even load to
+    the average type.
+
+    Returns
+    -------
+    starts : FloatArray, shape (n_others, n_tasks - 1, n_tasks)
+        Trades.
+    promises : FloatArray, shape (n_others, n_tasks - 1)
+        Expected savings on the types at hand.
+    """
+    gain = problem.costs[others] - problem.costs[a]
+    bounds = [trade_bounds(problem, a, b) for b in others.tolist()]
+    lower, upper = (np.array([pair[side] for pair in bounds]).reshape(gain.shape) for side in (0, 1))
+    mean = types.mean(axis=1)
+    mean /= mean.mean(axis=1, keepdims=True)
+    load = mean[a] + mean[others]
+    rank = np.argsort(np.argsort(-gain / load, axis=1, kind="stable"), axis=1)
+    taken = rank[:, None, :] < np.arange(1, problem.n_tasks)[None, :, None]
+    starts = np.where(taken, upper[:, None, :], lower[:, None, :])
+    up = (np.maximum(starts, 0) * load[:, None, :]).sum(axis=2, keepdims=True)
+    down = (np.maximum(-starts, 0) * load[:, None, :]).sum(axis=2, keepdims=True)
+    even = np.minimum(up, down)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        starts = np.where(even > 0, np.where(starts > 0, starts * even / up, starts * even / down), 0.0)
+    wanted = (np.einsum("mi,bsi->bms", types[a], starts) < 0).mean(axis=1)
+    given = (np.matmul(types[others], starts.transpose(0, 2, 1)) > 0).mean(axis=1)
+    return starts, np.einsum("bi,bsi->bs", gain, starts) * wanted * given
 
 
 @njit(cache=True)
@@ -334,16 +368,15 @@ def _best_trade(
     upper: FloatArray,
     starts: FloatArray,
 ) -> FloatArray:
-    """Climb from the most promising starts, and keep the best trade on the types at hand."""
+    """Climb from starts, and keep the best trade on the types at hand; the first start is the best."""
     # loads in units of half the box, so that widths mean the same for every pair and type
-    half = (upper - lower) / 2
+    half = np.maximum((upper - lower) / 2, 1e-300)
     first = types_first / (types_first @ half)[:, None]
     second = types_second / (types_second @ half)[:, None]
-    order = np.argsort(-_hard_values(starts, first, second, gain), kind="stable")
-    climbed = starts[order[:_STARTS]].copy()
+    climbed = starts.copy()
     for trade in climbed:
         _climb(trade, first, second, gain, lower, upper, _WIDTHS, _STEPS)
-    tried = np.vstack([climbed, starts[order[:1]]])
+    tried = np.vstack([climbed, starts[:1]])
     best: FloatArray = tried[_hard_values(tried, first, second, gain).argmax()]
     return best
 

@@ -254,7 +254,7 @@ def lemma3_trade(problem: ReallocationProblem, first: int, second: int) -> Float
                 trade = np.zeros(problem.n_tasks)
                 trade[shared] = solution.x[:-1]
                 room = np.where(trade > 0, sigma[second], sigma[first])
-                with np.errstate(divide="ignore"):
+                with np.errstate(divide="ignore", invalid="ignore"):
                     trade *= np.where(trade != 0, room / np.abs(trade), np.inf).min()
                 return np.clip(trade, -sigma[first], sigma[second])
     return None

@@ -30,6 +30,8 @@ from fairlot.pseudomarket.joint.system import JointSystem, State
 
 _FIRST_LENGTH, _LONGEST, _SHORTEST = 0.3, 10.0, 1e-5
 _STEPS = 12
+_CLOSE = 0.25
+"""Largest relative correction, of any variable, that a point of the path may still need."""
 _FAST = 2.0
 """Relative change per log μ from which a variable counts; what vanishes with μ changes by 1."""
 _LONGEST_LOG = 2.5
@@ -82,7 +84,7 @@ def turn(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> 
         length = min(length, _LONGEST_LOG * plane.size)
         move = float(np.clip(length * plane.forward / plane.size, -_LONGEST_LOG, _LONGEST_LOG))
         mu = here.mu * np.exp(move)
-        state = project(system, here.state, here.correction.plus(tangent, move), mu)
+        state = project(system, here.state, here.correction.plus(tangent, move), 1.0, mu)
         there = _correct(system, state, mu, plane, effort)
         if there is None:
             length *= 0.35
@@ -109,14 +111,14 @@ def _correct(
         share = plane.share(centre.correction, tangent)
         step = centre.correction.plus(tangent, share)
         size = relative_size(state, step)
-        if size < 1.0:
+        if size < _CLOSE:
             return Centre(state, mu, newton, step, steps), tangent
         if not np.isfinite(size) or effort.spent:
             return None
         before, length = system.merit(residual), 1.0
         for _ in range(HALVINGS):
             trial_mu = mu * np.exp(length * share)
-            trial = project(system, state, step.times(length), trial_mu)
+            trial = project(system, state, step, length, trial_mu)
             residual = system.residual(trial, trial_mu)
             if falls(system.merit(residual), before, length, trial_mu):
                 break

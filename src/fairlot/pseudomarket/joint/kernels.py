@@ -139,31 +139,33 @@ def demand_slopes(
     money: FloatArray,
     gain: FloatArray,
     loss: FloatArray,
-    slopes: FloatArray,
+    triangle: FloatArray,
+    square: FloatArray,
     left: FloatArray,
     right: FloatArray,
     wide: int,
 ) -> int:
-    r"""Add :math:`\sum_i (\alpha_i P_i - g_i \ell_i^\top)` over some agents to ``slopes``.
+    r"""Sum :math:`\sum_i (\alpha_i P_i - g_i \ell_i^\top)` over some agents.
 
     A rank-one term on at least ``wide`` goods is put into the next row of ``left`` and ``right``, to be
-    subtracted as :math:`\text{left}^\top \text{right}`; a narrower one is added in place.
+    subtracted as :math:`\text{left}^\top \text{right}`; narrower ones are added in place.
 
     Parameters
     ----------
     first, last : int
         The agents ``first:last``.
     start, good, node_start : IntArray
-        Offsets of the agents' pairs, goods of the pairs, offsets of the agents' nodes.
+        Offsets of the agents' pairs, goods of the pairs (rising within an agent), offsets of the nodes.
     member_start, member : IntArray
-        Pairs below each node.
+        Pairs below each node, rising.
     weight, tau, gamma, span : FloatArray
         As for :func:`tree_solve`.
     money : FloatArray, shape (n_agents,)
         α.
     gain, loss : FloatArray, shape (n_pairs,)
         g and ℓ.
-    slopes : FloatArray, shape (n_goods, n_goods)
+    triangle, square : FloatArray, shape (n_goods, n_goods)
+        What narrow terms are added to: of the symmetric ones the upper triangle, and the others.
     left, right : FloatArray, shape (rows, n_goods)
         Zero on entry.
     wide : int
@@ -175,28 +177,27 @@ def demand_slopes(
         Rows used.
     """
     used = 0
-    rest = weight[start[first] : start[last]].copy()
     base = start[first]
+    rest = weight[base : start[last]].copy()
     for i in range(first, last):
         k0, k1 = start[i], start[i + 1]
         for k in range(k0, k1):
-            slopes[good[k], good[k]] += money[i] * weight[k]
+            triangle[good[k], good[k]] += money[i] * weight[k]
         for a in range(node_start[i], node_start[i + 1]):
-            m0, m1 = member_start[a], member_start[a + 1]
+            below = member[member_start[a] : member_start[a + 1]]
             scale = money[i] / span[a]
-            if m1 - m0 >= wide:
-                for m in range(m0, m1):
-                    k = member[m]
+            if len(below) >= wide:
+                for k in below:
                     left[used, good[k]] = scale * rest[k - base]
                     right[used, good[k]] = rest[k - base]
                 used += 1
             else:
-                for m in range(m0, m1):
-                    row, entry = good[member[m]], scale * rest[member[m] - base]
-                    for o in range(m0, m1):
-                        slopes[row, good[member[o]]] -= entry * rest[member[o] - base]
-            for m in range(m0, m1):
-                rest[member[m] - base] *= gamma[a]
+                for m in range(len(below)):
+                    row, entry = triangle[good[below[m]]], scale * rest[below[m] - base]
+                    for o in range(m, len(below)):
+                        row[good[below[o]]] -= entry * rest[below[o] - base]
+            for k in below:
+                rest[k - base] *= gamma[a]
         if k1 - k0 >= wide:
             for k in range(k0, k1):
                 left[used, good[k]] = gain[k]
@@ -204,6 +205,30 @@ def demand_slopes(
             used += 1
         else:
             for k in range(k0, k1):
+                row = square[good[k]]
                 for o in range(k0, k1):
-                    slopes[good[k], good[o]] -= gain[k] * loss[o]
+                    row[good[o]] -= gain[k] * loss[o]
     return used
+
+
+@njit(cache=True)
+def step_and_project(
+    primal: FloatArray,
+    dual: FloatArray,
+    d_primal: FloatArray,
+    d_dual: FloatArray,
+    length: float,
+    weight: FloatArray,
+    mu: float,
+    kappa: float,
+) -> tuple[FloatArray, FloatArray]:
+    r"""Move :math:`w = \kappa X / m - Z` along a direction and return to the products :math:`X Z = \mu m`."""
+    new_primal, new_dual = np.empty_like(primal), np.empty_like(dual)
+    for k in range(len(primal)):
+        scale = kappa / weight[k]
+        w = scale * (primal[k] + length * d_primal[k]) - (dual[k] + length * d_dual[k])
+        larger = 0.5 * (abs(w) + np.sqrt(w * w + 4.0 * kappa * mu))
+        smaller = kappa * mu / larger
+        new_primal[k] = (larger if w > 0.0 else smaller) / scale
+        new_dual[k] = smaller if w > 0.0 else larger
+    return new_primal, new_dual

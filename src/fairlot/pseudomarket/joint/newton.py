@@ -15,6 +15,8 @@ good and limit,
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import scipy.linalg as la
 import scipy.sparse as sp
@@ -57,8 +59,9 @@ class Linearization:
             matrix = c.rows @ (c.rows @ matrix.T).T
         diagonal = np.arange(len(c.supply))
         matrix[diagonal, diagonal] += 1.0 / self.ratio[s.b_supply]
-        # A good that nobody's demand responds to leaves a row of rounding errors.
-        matrix[diagonal, diagonal] += 1e-14 * np.abs(matrix[diagonal, diagonal])
+        # Where prices are free to move, what is left of large terms that cancel is rounding.
+        terms = np.bincount(c.good, self.money[c.agent] * self.weight, minlength=c.n_goods)
+        matrix[diagonal, diagonal] += 1e-13 * (c.rows @ terms)
         self.lu = la.lu_factor(matrix, overwrite_a=True, check_finite=False)
 
     def _solve(self, force: FloatArray, shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -69,9 +72,9 @@ class Linearization:
     def _slopes(self) -> FloatArray:
         s, c = self.system, self.system.compiled
         gain = self.spending / self.response[c.agent]
-        slopes = np.zeros((c.n_goods, c.n_goods))
+        triangle, square = np.zeros((2, c.n_goods, c.n_goods))
         left, right = np.zeros((2, s.chunk_rows, c.n_goods))
-        for first, last in zip(s.chunks[:-1], s.chunks[1:], strict=True):
+        for first, last in itertools.pairwise(s.chunks):
             used = demand_slopes(
                 first,
                 last,
@@ -85,18 +88,20 @@ class Linearization:
                 self.money,
                 gain,
                 self.loss,
-                slopes,
+                triangle,
+                square,
                 left,
                 right,
                 s.wide,
             )
             if used:
-                slopes -= left[:used].T @ right[:used]
+                square -= left[:used].T @ right[:used]
                 left[:used], right[:used] = 0.0, 0.0
+        slopes = square + triangle + np.triu(triangle, 1).T
         if s.has_forced:
             response = sp.csr_array((gain, c.good, c.start), shape=(c.n_agents, c.n_goods))
             slopes += (response.T @ s.forced).toarray()
-        return slopes
+        return np.asarray(slopes)
 
     def direction(self, products: FloatArray, residual: Residual) -> State:
         r"""Solve the linearised system.

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairlot.progress import Reporter
+from fairlot.pseudomarket.joint.kernels import step_and_project
 from fairlot.pseudomarket.joint.newton import Linearization
 from fairlot.pseudomarket.joint.system import JointSystem, Residual, State
 
@@ -25,12 +26,11 @@ _STEPS = 25
 """Newton steps at one μ before it counts as out of reach."""
 _SHORT = 0.3
 """A step below this length is short; more than ``_SHORT_STEPS`` of them say the same."""
-_SHORT_STEPS = 3
+_SHORT_STEPS = 6
 _FIRST_STEPS = 80
 HALVINGS = 8
 _FIRST_HALVINGS = 20
 _LEAST_RATIO, _STUCK_RATIO = 0.02, 0.999
-_LONGEST_PREDICTION = 1.5
 _TRAIL = 6
 """Points kept, to go back to from beyond a fold."""
 _SETTLING = 20
@@ -94,18 +94,12 @@ class Centre:
         return self.newton.direction(self.mu * system.weight, system.lending_rate(self.mu))
 
 
-def project(system: JointSystem, state: State, step: State, mu: float) -> State:
-    """Take a step and return to the products at μ."""
-    kappa = _KAPPA / system.weight
-    w = kappa * (state.primal + step.primal) - (state.dual + step.dual)
-    larger = 0.5 * (np.abs(w) + np.sqrt(w * w + 4.0 * _KAPPA * mu))
-    smaller = _KAPPA * mu / larger
-    positive = w > 0
-    return State(
-        primal=np.where(positive, larger, smaller) / kappa,
-        dual=np.where(positive, smaller, larger),
-        free=state.free + step.free,
+def project(system: JointSystem, state: State, step: State, length: float, mu: float) -> State:
+    """Take a step of some length and return to the products at μ."""
+    primal, dual = step_and_project(
+        state.primal, state.dual, step.primal, step.dual, length, system.weight, mu, _KAPPA
     )
+    return State(primal, dual, state.free + length * step.free)
 
 
 def relative_size(state: State, step: State) -> float:
@@ -121,7 +115,7 @@ def line_search(
     before = system.merit(residual)
     length = 1.0
     for _ in range(halvings):
-        trial = project(system, state, step.times(length), mu)
+        trial = project(system, state, step, length, mu)
         trial_residual = system.residual(trial, mu)
         if falls(system.merit(trial_residual), before, length, mu):
             return trial, trial_residual, length
@@ -197,8 +191,8 @@ def descend(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) 
     trail = [here]
     while here.mu > mu_stop and not effort.spent:
         mu = max(ratio * here.mu, mu_stop)
-        step = here.correction.plus(tangent, max(np.log(mu / here.mu), -_LONGEST_PREDICTION))
-        there = centre(system, project(system, here.state, step, mu), mu, effort)
+        step = here.correction.plus(tangent, mu / here.mu - 1.0)
+        there = centre(system, project(system, here.state, step, 1.0, mu), mu, effort)
         if there is None:
             ratio = ratio**0.4
             if ratio > _STUCK_RATIO:
@@ -206,7 +200,7 @@ def descend(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) 
             continue
         here, tangent = there, there.tangent()
         trail = [*trail[1 - _TRAIL :], here]
-        pace = 2.0 if there.steps <= 3 else 1.2 if there.steps <= 6 else 0.8
+        pace = 2.0 if there.steps <= 2 else 1.2 if there.steps <= 4 else 0.8
         ratio = max(ratio**pace, _LEAST_RATIO)
         effort.reporter.update(residual=mu)
     return trail
@@ -218,7 +212,7 @@ def settle(system: JointSystem, here: Centre, effort: Effort) -> tuple[State, fl
     state, correction = here.state, here.correction
     best, least = state, system.merit(system.residual(state, here.mu))
     for _ in range(_SETTLING):
-        state = project(system, state, correction, here.mu)
+        state = project(system, state, correction, 1.0, here.mu)
         residual = system.residual(state, here.mu)
         merit = system.merit(residual)
         if merit < least:

@@ -12,8 +12,14 @@ from fairlot.progress import NullReporter, Reporter
 from fairlot.pseudomarket.compiled import CompiledMarket, Point
 from fairlot.pseudomarket.joint.arclength import turn
 from fairlot.pseudomarket.joint.smoothing import Centre, Effort, centre, descend, settle
-from fairlot.pseudomarket.joint.start import fair_copies, prices_of_money, rough_state, warm_state
-from fairlot.pseudomarket.joint.system import JointSystem
+from fairlot.pseudomarket.joint.start import (
+    fair_copies,
+    lending,
+    prices_of_money,
+    rough_state,
+    warm_state,
+)
+from fairlot.pseudomarket.joint.system import JointSystem, State
 from fairlot.verify.demand import best_affordable
 
 _ROUNDS = 6
@@ -22,6 +28,8 @@ _LOWER = 0.3
 _LOSS = 1e-6
 _DEEPER = 0.1
 """Barrier weight at which the path ends, over the tolerance."""
+_ROUNDING_MU = 1e-8
+"""Barrier weight below which the path is lost to rounding, not to a fold."""
 _WARM_MU = (1e-6, 1e-4, 1e-2)
 _FIRST_MU = (1.0, 0.3, 3.0, 0.1, 10.0)
 """Barrier weights to begin with, in copies per pair."""
@@ -69,7 +77,7 @@ def solve_joint(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for _ in range(_ROUNDS):
             effort.reporter.stage("joint path")
-            point = _solve(JointSystem(compiled, epsilon, weight), start, tol, effort)
+            point = _solve(JointSystem(compiled, epsilon, weight, lending(compiled)), start, tol, effort)
             deprived = _deprived(compiled, point, epsilon)
             if not point.finished or not deprived.any():
                 return point
@@ -79,32 +87,42 @@ def solve_joint(
 
 def _solve(system: JointSystem, start: Point | None, tol: float, effort: Effort) -> Point:
     """Go down the path at a given price of money."""
-    mu_enough = tol / float(system.weight.max())
-    mu_stop = _DEEPER * mu_enough
     here = _begin(system, start, effort)
     if here is None:
         rough = rough_state(system, 1.0)
-        return system.point(
-            rough, finished=False, iterations=effort.factorisations, note="no way to the path"
-        )
+        note = "time is up" if effort.spent else "no way to the path"
+        return system.point(rough, finished=False, iterations=effort.factorisations, note=note)
     note = ""
     while True:
-        trail = descend(system, here, mu_stop, effort)
+        trail = descend(system, here, _DEEPER * tol, effort)
         here = trail[-1]
-        if here.mu <= mu_enough or effort.spent:
+        if here.mu <= max(tol, _ROUNDING_MU) or effort.spent:
             break
-        there = _around(system, trail, mu_stop, effort)
+        there = _around(system, trail, _DEEPER * tol, effort)
         if there is None:
             note = f"path lost at a barrier weight of {here.mu:.1e}"
             break
         here = there
-    state, merit = settle(system, here, effort)
-    finished = here.mu <= mu_enough and merit <= tol
-    if not finished:
-        note = note or ("time is up" if effort.spent else f"linear equations hold to {merit:.1e} only")
+    state, mu, merit = _last(system, trail, effort)
+    finished = bool(mu <= tol and merit <= tol)
+    if effort.spent:
+        note = "time is up"
+    elif not note:
+        note = f"at a barrier weight of {mu:.1e} the linear equations hold to {merit:.1e} only"
     return system.point(
         state, finished=finished, iterations=effort.factorisations, note="" if finished else note
     )
+
+
+def _last(system: JointSystem, trail: list[Centre], effort: Effort) -> tuple[State, float, float]:
+    """Settle at the end of the path, or before it where rounding spoils the end: state, μ and merit."""
+    choices = []
+    for here in reversed(trail):
+        state, merit = settle(system, here, effort)
+        choices.append((state, here.mu, merit))
+        if merit <= here.mu or effort.spent:
+            break
+    return min(choices, key=lambda choice: choice[1] + choice[2])
 
 
 def _begin(system: JointSystem, start: Point | None, effort: Effort) -> Centre | None:

@@ -47,6 +47,11 @@ def prices_of_money(compiled: CompiledMarket) -> FloatArray:
     return np.maximum(_SHARE_OF_GAP * least / np.maximum(compiled.budget, 1.0), _LEAST_MONEY)
 
 
+def lending(compiled: CompiledMarket) -> float:
+    """Choose κ so that supply is neutral at half of the mean price."""
+    return 2.0 * max(float(compiled.supply.sum()), 1.0) / float(compiled.budget.sum())
+
+
 def fair_copies(compiled: CompiledMarket) -> FloatArray:
     """Spread supply and bounds evenly over pairs: copies of each pair, positive and well inside bounds."""
     demand = np.bincount(compiled.good, minlength=compiled.n_goods)[compiled.good]
@@ -109,4 +114,4 @@ def warm_state(system: JointSystem, point: Point, mu: float) -> State:
     sold = compiled.rows @ np.bincount(compiled.good, x, minlength=compiled.n_goods)
     primal[system.b_supply], dual[system.b_supply] = compiled.supply - sold, point.q
     near = State(np.maximum(primal, 0.0), np.maximum(dual, 0.0), point.y[system.equal])
-    return project(system, near, near.times(0.0), mu)
+    return project(system, near, near, 0.0, mu)

@@ -8,7 +8,8 @@ At a barrier weight :math:`\mu > 0` and a small price of money :math:`\varepsilo
     v_i = (\alpha_i + \varepsilon_i) p + E_i^\top y_i + w_i - z_i, \quad p = F^\top q, \\
     x + r = c, \quad Ex + t = h, \quad Ex - t' = l, \quad Ex - e + t = h, \quad y + \bar y = \pi, \\
     p \cdot (x_i + f_i) + \sigma_i = b_i, \quad F \sum_i x_i + s = B + \mu \kappa B, \\
-    xz = rw = ty = t'y' = e \bar y = \sigma \alpha = \mu, \quad s q = \mu B.
+    rw = ty = t'y' = e \bar y = \mu, \quad xz = \mu \omega, \quad \sigma_i \alpha_i = \mu b_i, \quad
+    s q = \mu B.
 
 The pairs of complementary variables are kept in two flat arrays, ``primal`` (x, r, t, t', e, σ, s) and
 ``dual`` (z, w, y, y', ȳ, α, q), block after block. :math:`\kappa` lends supply while μ > 0, so that a
@@ -48,10 +49,6 @@ class State:
     dual: FloatArray
     free: FloatArray
 
-    def times(self, length: float) -> State:
-        """Scale a direction."""
-        return State(length * self.primal, length * self.dual, length * self.free)
-
     def plus(self, other: State, length: float) -> State:
         """Add a multiple of another direction."""
         return State(
@@ -90,7 +87,7 @@ class JointSystem:
     epsilon : FloatArray, shape (n_agents,)
         Price of money per agent.
     pair_weight : FloatArray, shape (n_pairs,), optional
-        Weights ω of the products xz = μω; 1 by default.
+        Factors of the weights ω, which are min(b, 1) by default.
     lending : float
         κ: supply is lent in the proportion ``lending * mu``.
     """
@@ -123,8 +120,11 @@ class JointSystem:
         self.b_x, self.b_cap, self.b_upper, self.b_lower = blocks[:4]
         self.b_taper, self.b_excess, self.b_money, self.b_supply = blocks[4:]
         self.weight = np.ones(ends[-1])
+        # What little a poor agent can buy is to be as exact, to her, as what others buy.
+        self.weight[self.b_x] = np.minimum(compiled.budget, 1.0)[compiled.agent]
         if pair_weight is not None:
-            self.weight[self.b_x] = pair_weight
+            self.weight[self.b_x] *= pair_weight
+        self.weight[self.b_money] = compiled.budget
         self.weight[self.b_supply] = np.maximum(compiled.supply, 1.0)
         self.lent = lending * self.weight[self.b_supply]
         self.value = compiled.value
@@ -181,10 +181,11 @@ class JointSystem:
         )
 
     def merit(self, residual: Residual) -> float:
-        """Norm of a residual, the supply of a row counted in the square root of its copies."""
-        parts = [part for name, part in vars(residual).items() if name != "supply"]
-        supply = residual.supply**2 / self.weight[self.b_supply]
-        return float(np.sqrt(sum(float(part @ part) for part in parts) + supply.sum()))
+        """Norm of a residual: money in budgets, supply in the square root of a row's copies."""
+        parts = [part for name, part in vars(residual).items() if name not in ("money", "supply")]
+        parts.append(residual.money / self.compiled.budget)
+        parts.append(residual.supply / np.sqrt(self.weight[self.b_supply]))
+        return float(np.sqrt(sum(float(part @ part) for part in parts)))
 
     def lending_rate(self, mu: float) -> Residual:
         """Return the derivative of the residual in log μ."""

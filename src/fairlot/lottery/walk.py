@@ -90,7 +90,7 @@ def draw_walk(lottery: Lottery, seed: bytes) -> Assignment:
     >>> from fairlot.lottery import lottery_from_shares
     >>> lottery = lottery_from_shares([[0.5, 0.5], [0.5, 0.5]])
     >>> draw_walk(lottery, bytes(32)).matrix.toarray().tolist()
-    [[0, 1], [1, 0]]
+    [[1, 0], [0, 1]]
     """
     check_seed(seed)
     kept, graph = circulation(lottery).fractional()

@@ -146,6 +146,12 @@ class Clearing:
         position.q = position.q * np.maximum(1.0 + length * q_step / position.q, 0.05)
         position.mu *= max(1.0 + length * log_mu_step, 0.02)
 
+    def largest_money_value(self, position: Position) -> float:
+        """Return the largest value, in utility, that her whole budget has to an agent."""
+        agents = self.layout.agents
+        last = agents.row_start[1:] - 1
+        return float((position.state.toll[last] * agents.upper[last]).max())
+
     def metric(self, position: Position) -> FloatArray:
         r"""Weigh price steps: :math:`1/q^2 + 0.1\, F \sum_i (\alpha_i x_i / \mu)^2`.
 

@@ -40,6 +40,7 @@ _TRAIL = 3
 _RESUME = 0.25
 _MOST_TURNS_REFUSED = 5
 _HIGHEST = 1e3
+_HIGHEST_MONEY_VALUE = 1e7
 
 
 @dataclass(frozen=True)
@@ -140,13 +141,13 @@ class _Path:
         fraction, tries, refused = _FIRST_STEP, 0, 0
         trail: deque[tuple[_Anchor, float]] = deque(maxlen=_TRAIL)
         while True:
-            if note := self._obstacle(anchor.position.mu > highest):
+            if note := self._obstacle(anchor.position, highest):
                 return Progress(best, self.factorizations, note)
             error, following, turned = self._step(anchor, fraction, tries % 2 == 1)
             if following is not None and turned and refused < _MOST_TURNS_REFUSED:
                 refused += 1
                 following = None
-            ratio = float(np.sqrt(_ERROR / max(error, 1e-9)))
+            ratio = float(np.sqrt(_ERROR / max(error, 1e-9)))  # 0 if there was no first correction
             if following is None:
                 tries += 1
                 fraction *= min(max(ratio, 0.1), 0.5)
@@ -169,13 +170,17 @@ class _Path:
                 self._finish(best)
                 return Progress(best, self.factorizations, "")
 
-    def _obstacle(self, high: bool) -> str:
+    def _obstacle(self, position: Position, highest: float) -> str:
         """Say why to stop here, if there is a reason."""
         if self.factorizations >= self.most:
             return "step limit"
         if self.deadline is not None and time.monotonic() > self.deadline:
             return "time limit"
-        return "the path turned back" if high else ""
+        if position.mu > highest:
+            return "the path turned back"
+        if self.clearing.largest_money_value(position) > _HIGHEST_MONEY_VALUE:
+            return "an agent can hardly afford what her bounds ask"
+        return ""
 
     def _centre(self, position: Position) -> _Anchor | None:
         """Find the smoothed equilibrium at the position's μ by Newton's method, in place."""
@@ -244,11 +249,13 @@ class _Path:
             q_step, log_mu_step = system.solve(-self.clearing.surplus(trial), 0.0)
             decline = self.clearing.respond(trial, q_step, log_mu_step, step)
             size = _size(trial, q_step, log_mu_step, decline)
+            if not np.isfinite(size):
+                break
             if correction == 0:
                 error = size
             if size <= on_curve:
                 return error, *self._anchor(trial, system, q_step, log_mu_step, step)
-            if not size <= min(_CONTRACTION * before, _TOO_FAR):
+            if size > min(_CONTRACTION * before, _TOO_FAR):
                 break
             length = min(1.0, 0.7 / size)
             before = size if length == 1.0 else np.inf

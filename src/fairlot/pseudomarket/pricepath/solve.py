@@ -105,7 +105,8 @@ def _start(layout: Layout, point: Point | None) -> Position:
     mu = float(x.mean())
     budget = a.upper[layout.budget_row]
     if point is None:
-        q = np.full(len(fold), 0.5 * budget.sum() / min(layout.supply.sum(), x.sum()))
+        usual = budget.sum() / min(layout.supply.sum(), x.sum())
+        q = np.full(len(fold), 0.5 * min(usual, _affordable(layout)))
     else:
         q = np.maximum(point.q[layout.supply_row], 1e-3 * budget.sum() / layout.supply.sum())
     total = _slice_sums(x, a.low, a.high)
@@ -124,6 +125,17 @@ def _start(layout: Layout, point: Point | None) -> Position:
     toll[a.kind == EQUAL] = 0.0
     z, w = mu / x, np.where(a.capped, mu / (a.cap - x), 0.0)
     return Position(q, mu, State(x, z, w, room, toll, excess, rebate))
+
+
+def _affordable(layout: Layout) -> float:
+    """Return a price of all rows at which everybody can pay for the copies that bounds force on her."""
+    a = layout.agents
+    least = np.where(np.isfinite(a.lower), np.maximum(a.lower, 0.0), 0.0)
+    needed = np.add.reduceat(least, a.row_start[:-1]) + _slice_sums(
+        a.forced, a.forced_start[:-1], a.forced_start[1:]
+    )
+    rows = layout.fold.sum(axis=0).max(initial=1.0)
+    return float((a.upper[layout.budget_row] / np.maximum(rows * needed, 1e-300)).min())
 
 
 def _slice_sums(numbers: FloatArray, low: IntArray, high: IntArray) -> FloatArray:

@@ -118,7 +118,7 @@ def test_faults_of_a_file(change, message):
         Lottery.from_json(json.dumps(document).encode())
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b'{"a":1,"a":2}', b"[" * 100_000, b"9" * 5000])
+@pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b'{"a":1,"a":2}', b"[" * 20_000, b"9" * 5000])
 def test_what_is_no_lottery_at_all(data):
     with pytest.raises(InvalidProblemError):
         Lottery.from_json(data)

@@ -62,7 +62,8 @@ class Linearization:
         # Where prices are free to move, what is left of large terms that cancel is rounding.
         terms = np.bincount(c.good, self.money[c.agent] * self.weight, minlength=c.n_goods)
         matrix[diagonal, diagonal] += 1e-13 * (c.rows @ terms)
-        self.lu = la.lu_factor(matrix, overwrite_a=True, check_finite=False)
+        # Unlike lu_factor, silent at a zero pivot: such a step is infinite and refused by its size.
+        self.lu = la.lapack.dgetrf(matrix, overwrite_a=True)[:2]
 
     def _solve(self, force: FloatArray, shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         s = self.system

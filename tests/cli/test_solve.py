@@ -208,4 +208,4 @@ def test_demo(tmp_path: Path, fairlot: Fairlot) -> None:
     assert again.json["status"] == "certified"
     done = fairlot("demo", "auction", "--out", tmp_path / "s")
     assert done.code == 2
-    assert "no demo of kind 'auction'" in done.err
+    assert "'auction' is not one of" in done.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +11,24 @@ import typer
 from fairlot.cli.draw import commit, draw
 from fairlot.cli.market import solve_into
 from fairlot.cli.output import ForceOption, JsonOption, OutOption, QuietOption, verb
+from fairlot.cli.reallocation import demo_reallocation
 from fairlot.cli.result import verify
 
 _SEED = "2026" * 16
 """A seed that everybody can see is made up: a real draw takes one that nobody could choose."""
 
 
+class Half(StrEnum):
+    """The halves of the product that have an example."""
+
+    PSEUDOMARKET = "pseudomarket"
+    REALLOCATION = "reallocation"
+
+
 def demo(
-    kind: Annotated[str, typer.Argument(metavar="[pseudomarket]", help="Which half.")] = "pseudomarket",
+    kind: Annotated[Half, typer.Argument(metavar="[pseudomarket|reallocation]", help="Which half.")] = (
+        Half.PSEUDOMARKET
+    ),
     out: OutOption = Path("demo-result"),
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -25,15 +36,14 @@ def demo(
 ) -> None:
     """Run a bundled example end to end, and write a result folder."""
     with verb(as_json, quiet) as output:
+        if kind is Half.REALLOCATION:
+            demo_reallocation(output, out, force=force)
+            return
         from fairlot.certificate import Status
-        from fairlot.errors import NotSupportedError
         from fairlot.io.demo import demo_pseudomarket
         from fairlot.io.equilibrium import equilibrium_summary
         from fairlot.io.problem import parse_problem_files
 
-        if kind != "pseudomarket":
-            msg = f"there is no demo of kind '{kind}' in this version; there is pseudomarket"
-            raise NotSupportedError(msg)
         silent = as_json or quiet
         output.say("SOLVE  a synthetic university: every student, course and point is invented")
         equilibrium = solve_into(output, parse_problem_files(demo_pseudomarket()), out, force=force)

@@ -28,9 +28,9 @@ from fairlot.pseudomarket.joint.smoothing import (
 )
 from fairlot.pseudomarket.joint.system import JointSystem, State
 
-_FIRST_LENGTH, _LONGEST, _SHORTEST = 0.3, 10.0, 1e-5
-_STEPS = 12
-_CLOSE = 0.25
+_FIRST_LENGTH, _LONGEST, _SHORTEST = 0.3, 3.0, 1e-5
+_STEPS = 8
+_CLOSE = 0.05
 """Largest relative correction, of any variable, that a point of the path may still need."""
 _FAST = 2.0
 """Relative change per log μ from which a variable counts; what vanishes with μ changes by 1."""

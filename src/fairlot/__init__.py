@@ -22,15 +22,22 @@ if TYPE_CHECKING:
     from fairlot.lottery.guarantee import utility_guarantee
     from fairlot.lottery.protocol import commit, draw
     from fairlot.lottery.sampling import sample
+    from fairlot.model.beliefs import Beliefs
     from fairlot.model.constraints import Limit, Quota, Taper, by_group
     from fairlot.model.lotteries import Assignment, Decomposition, Lottery
     from fairlot.model.market import PseudoMarket
+    from fairlot.model.menus import Menu, Menus, Ray
     from fairlot.model.shares import RandomAllocation
+    from fairlot.model.tasks import Caps, ReallocationProblem
     from fairlot.progress import NullReporter, Reporter, RichReporter
     from fairlot.pseudomarket.equilibrium import Equilibrium
     from fairlot.pseudomarket.explanation import Explanation, explain_agent
     from fairlot.pseudomarket.preconditions import check_market, feasible_assignment
     from fairlot.pseudomarket.solve import solve_equilibrium
+    from fairlot.reallocation.design import design_menus
+    from fairlot.reallocation.outcome import reallocate
+    from fairlot.reallocation.simulation import simulate
+    from fairlot.reallocation.value.choice import value_of_choice
     from fairlot.verify.equilibrium import verify_equilibrium
     from fairlot.verify.lottery import verify_assignment, verify_decomposition, verify_lottery
     from fairlot.verify.transcript import verify_draw
@@ -115,11 +122,27 @@ _HOMES = {
         "verify_lottery",
     ),
     "fairlot.verify.transcript": ("verify_draw",),
+    "fairlot.model.tasks": (
+        "Caps",
+        "ReallocationProblem",
+    ),
+    "fairlot.model.beliefs": ("Beliefs",),
+    "fairlot.model.menus": (
+        "Menu",
+        "Menus",
+        "Ray",
+    ),
+    "fairlot.reallocation.design": ("design_menus",),
+    "fairlot.reallocation.outcome": ("reallocate",),
+    "fairlot.reallocation.simulation": ("simulate",),
+    "fairlot.reallocation.value.choice": ("value_of_choice",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Assignment",
+    "Beliefs",
+    "Caps",
     "CellSet",
     "Certificate",
     "Check",
@@ -131,6 +154,8 @@ __all__ = [
     "Issue",
     "Limit",
     "Lottery",
+    "Menu",
+    "Menus",
     "MissingExtraError",
     "NotSupportedError",
     "NullReporter",
@@ -138,6 +163,8 @@ __all__ = [
     "PublishedEquilibrium",
     "Quota",
     "RandomAllocation",
+    "Ray",
+    "ReallocationProblem",
     "Reporter",
     "ResultFolderError",
     "RichReporter",
@@ -149,6 +176,7 @@ __all__ = [
     "check_market",
     "commit",
     "decompose",
+    "design_menus",
     "draw",
     "equilibrium_files",
     "explain_agent",
@@ -159,9 +187,12 @@ __all__ = [
     "read_equilibrium",
     "read_problem",
     "read_result",
+    "reallocate",
     "sample",
+    "simulate",
     "solve_equilibrium",
     "utility_guarantee",
+    "value_of_choice",
     "verify_assignment",
     "verify_decomposition",
     "verify_draw",

@@ -26,6 +26,7 @@ from fairlot.pseudomarket.pricepath.layout import BOTH, EQUAL, LOWER, TAPER, UPP
 from fairlot.pseudomarket.pricepath.newton import REORDER, Factors, State, factor, solve
 
 _MOST_STEPS = 40
+_ROUNDING = 1e-2  # a smaller defect that Newton's method does not halve is rounding
 
 
 @njit(cache=True, error_model="numpy", fastmath=REORDER, forceinline=True)
@@ -205,7 +206,7 @@ def settle(
     price : FloatArray, shape (n_columns + 1,)
         Prices; the last is 0.
     mu, tol : float
-        Barrier parameter; largest defect to leave, relative.
+        Barrier parameter; largest defect to leave, relative, if rounding lets it.
 
     Returns
     -------
@@ -215,13 +216,15 @@ def settle(
     steps = failures = 0
     for i in range(len(a.money)):
         reached = False
+        before = math.inf
         for _ in range(_MOST_STEPS):
             worst = _defects(i, a, s, price, mu, defect)
-            if worst < tol:
+            if worst < tol or (worst < _ROUNDING and worst > 0.5 * before):
                 reached = True
                 break
             if not math.isfinite(worst):
                 break
+            before = worst
             factor(i, a, s, price, f)
             _step(i, a, s, f, price, defect, step)
             steps += 1

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dgetrf, dgetrs
 
-from fairlot.model.hierarchy import FloatArray
+from fairlot.model.hierarchy import BoolArray, FloatArray
 from fairlot.pseudomarket.pricepath import agents as kernels
-from fairlot.pseudomarket.pricepath.layout import Layout
+from fairlot.pseudomarket.pricepath.layout import TAPER, Layout
 from fairlot.pseudomarket.pricepath.newton import State, empty_factors, empty_state, sum_slopes
 
 _DENSE_SHARE = 1 / 3
 _DENSE_ROWS = 2048
+_FRUGAL = 1e-5
+_SINGULAR = 1e-13
 
 
 @dataclass
@@ -146,6 +148,25 @@ class Clearing:
         position.q = position.q * np.maximum(1.0 + length * q_step / position.q, 0.05)
         position.mu *= max(1.0 + length * log_mu_step, 0.02)
 
+    def frugal(self, position: Position) -> BoolArray:
+        """Tell which agents would get more utility if money were worth less to them, prices given."""
+        agents = self.layout.agents
+        other = position.copy()
+        looser = agents._replace(money=0.01 * agents.money)
+        price = self.prices(position.q)
+        kernels.settle(
+            looser, other.state, self._factors, self._defect, self._scratch, price, position.mu, _FRUGAL
+        )
+        gain = self._utilities(other.state) - self._utilities(position.state)
+        return np.asarray(gain > _FRUGAL + 2.0 * np.sqrt(position.mu))
+
+    def _utilities(self, state: State) -> FloatArray:
+        agents = self.layout.agents
+        lost = np.where(agents.kind == TAPER, agents.penalty, 0.0)
+        lost[lost > 0] *= state.excess[lost > 0]
+        gained = np.add.reduceat(agents.value * state.x, agents.pair_start[:-1])
+        return np.asarray(gained - np.add.reduceat(lost, agents.row_start[:-1]))
+
     def largest_money_value(self, position: Position) -> float:
         """Return the largest value, in utility, that her whole budget has to an agent."""
         agents = self.layout.agents
@@ -204,3 +225,16 @@ class Bordered:
         right = np.append(surplus * self._scale, along / self._length)
         solution, _ = dgetrs(self._lu, self._pivots, right)
         return solution[:-1] * self._scale, float(solution[-1])
+
+
+def least_step(jacobian: FloatArray, surplus: FloatArray) -> FloatArray:
+    """Solve ∂G/∂q dq = surplus, by the least step where the Jacobian is singular to rounding."""
+    scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(jacobian)), 1e-300))
+    scaled = jacobian * scale[:, None] * scale
+    if not np.isfinite(scaled).all():
+        return np.full_like(surplus, np.nan)
+    try:
+        solution = np.linalg.lstsq(scaled, surplus * scale, rcond=_SINGULAR)[0]
+    except np.linalg.LinAlgError:
+        return np.full_like(surplus, np.nan)
+    return np.asarray(solution * scale)

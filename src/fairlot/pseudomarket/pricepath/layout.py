@@ -18,8 +18,7 @@ from fairlot.pseudomarket.compiled import CompiledMarket
 EQUAL, UPPER, LOWER, BOTH, TAPER = range(5)
 """Kinds of rows; a budget is UPPER."""
 
-_MONEY_SHARE = 0.03
-_LEAST_MONEY_VALUE = 1e-6
+_LEAST_GAP = 3e-5
 
 
 class Agents(NamedTuple):
@@ -107,13 +106,17 @@ class Layout(NamedTuple):
     supply: FloatArray
 
 
-def lay_out(market: CompiledMarket, rng: np.random.Generator | None = None) -> Layout:
+def lay_out(
+    market: CompiledMarket, money_share: FloatArray | float = 0.03, rng: np.random.Generator | None = None
+) -> Layout:
     """Put a market in the kernels' order.
 
     Parameters
     ----------
     market : CompiledMarket
         With at least one pair.
+    money_share : FloatArray, shape (n_agents,), or float
+        ε of each agent over the smallest gap between her values, at the mean budget.
     rng : numpy.random.Generator, optional
         Draws barrier weights; without it all are 1.
     """
@@ -153,7 +156,7 @@ def lay_out(market: CompiledMarket, rng: np.random.Generator | None = None) -> L
         penalty=rows(market.penalty[node], np.full(n, np.inf)),
         table_start=np.concatenate([[0], np.cumsum(n_rows * (n_rows + n_pairs))]).astype(np.int64),
         square_start=np.concatenate([[0], np.cumsum(n_rows**2)]).astype(np.int64),
-        money=_MONEY_SHARE * _value_gaps(market)[who] / market.budget[who],
+        money=(money_share * _value_gaps(market) / np.maximum(market.budget, 1.0))[who],
         pair_weight=_weights(len(pair), rng),
         row_weight=_weights(n_nodes + n, rng),
         forced_start=entries[held.indptr].astype(np.int64),
@@ -164,7 +167,7 @@ def lay_out(market: CompiledMarket, rng: np.random.Generator | None = None) -> L
 
 
 def _walk(market: CompiledMarket) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """Order the pairs so that each node's lie together, and the nodes with pairs innermost first.
+    """Order the pairs so that each node's lie together, and the nodes that matter innermost first.
 
     Returns
     -------
@@ -189,9 +192,21 @@ def _walk(market: CompiledMarket) -> tuple[IntArray, IntArray, IntArray, IntArra
         np.minimum.at(low, nodes[at], at)
         np.maximum.at(high, nodes[at], at + 1)
         level_of[nodes[at]] = level
-    node = np.flatnonzero(high > 0)
+    node = np.flatnonzero((high > 0) & ~_implied(market))
     node = node[np.lexsort((-level_of[node], -low[node], high[node]))]
     return pair, node, low[node], high[node]
+
+
+def _implied(market: CompiledMarket) -> BoolArray:
+    """Find the equalities that those further in add up to: their dual would be undetermined."""
+    equal = market.lower == market.upper
+    implied: BoolArray = equal.copy()
+    below = np.zeros(market.n_pairs, dtype=bool)
+    for nodes in market.chain.T:
+        inside = nodes >= 0
+        np.logical_and.at(implied, nodes[inside], below[inside])
+        below[inside] |= equal[nodes[inside]]
+    return implied
 
 
 def _priced(market: CompiledMarket) -> tuple[IntArray, FloatArray, IntArray]:
@@ -218,7 +233,7 @@ def _kinds(market: CompiledMarket, node: IntArray) -> IntArray:
 
 
 def _value_gaps(market: CompiledMarket) -> FloatArray:
-    """Find the smallest difference between an agent's values, penalties and 0, at least 3e-5."""
+    """Find the smallest difference between an agent's values, penalties and 0."""
     soft = np.isfinite(market.penalty)
     node_agent = np.repeat(np.arange(market.n_agents), np.diff(market.node_start))
     who = np.concatenate([market.agent, node_agent[soft], np.arange(market.n_agents)])
@@ -228,7 +243,7 @@ def _value_gaps(market: CompiledMarket) -> FloatArray:
     step[(np.diff(who[order]) != 0) | (step < 1e-9)] = 1.0
     gaps = np.ones(market.n_agents)
     np.minimum.at(gaps, who[order][:-1], step)
-    return np.maximum(gaps, _LEAST_MONEY_VALUE / _MONEY_SHARE)
+    return np.maximum(gaps, _LEAST_GAP)
 
 
 def _weights(size: int, rng: np.random.Generator | None) -> FloatArray:

@@ -23,14 +23,14 @@ import numpy as np
 
 from fairlot.model.hierarchy import FloatArray
 from fairlot.progress import NullReporter, Reporter
-from fairlot.pseudomarket.pricepath.clearing import Bordered, Clearing, Position
+from fairlot.pseudomarket.pricepath.clearing import Bordered, Clearing, Position, least_step
 from fairlot.pseudomarket.pricepath.newton import State
 
 _ERROR = 0.15
 _FIRST_STEP, _LONGEST_STEP = 0.3, 3.0
 _LONGEST_PRICE_STEP = 0.98
 _ON_CURVE, _ON_CURVE_SHARE = 0.06, 0.2
-_SETTLED, _SETTLED_SHARE = 1e-3, 0.02
+_SETTLED, _SETTLED_SHARE, _SETTLED_AT_END = 1e-3, 0.02, 1e-8
 _LEVEL = 0.5
 _CORRECTIONS = 6
 _CONTRACTION = 0.5
@@ -124,19 +124,23 @@ def follow(
     reporter : Reporter, optional
         Told μ.
     """
-    return _Path(clearing, most, deadline, reporter or NullReporter()).run(start, tol)
+    return _Path(clearing, tol, most, deadline, reporter or NullReporter()).run(start)
 
 
 class _Path:
-    def __init__(self, clearing: Clearing, most: int, deadline: float | None, reporter: Reporter) -> None:
-        self.clearing, self.most, self.deadline, self.reporter = clearing, most, deadline, reporter
+    def __init__(
+        self, clearing: Clearing, tol: float, most: int, deadline: float | None, reporter: Reporter
+    ) -> None:
+        self.clearing, self.tol, self.most = clearing, tol, most
+        self.deadline, self.reporter = deadline, reporter
         self.factorizations = 0
         self.sign = 0.0  # of the bordered determinant; 0 until the first tangent
 
-    def run(self, start: Position, tol: float) -> Progress:
+    def run(self, start: Position) -> Progress:
         anchor = self._centre(start)
         if anchor is None:
-            return Progress(start, self.factorizations, "no smoothed equilibrium found to start from")
+            note = self._obstacle(start, np.inf) or "no smoothed equilibrium found to start from"
+            return Progress(start, self.factorizations, note)
         best, highest = start, _HIGHEST * start.mu
         fraction, tries, refused = _FIRST_STEP, 0, 0
         trail: deque[tuple[_Anchor, float]] = deque(maxlen=_TRAIL)
@@ -166,9 +170,8 @@ class _Path:
             self.reporter.update(residual=anchor.position.mu)
             if anchor.position.mu < best.mu:
                 best = anchor.position
-            if best.mu < tol:
-                self._finish(best)
-                return Progress(best, self.factorizations, "")
+            if best.mu < self.tol:
+                return Progress(self._finished(best), self.factorizations, "")
 
     def _obstacle(self, position: Position, highest: float) -> str:
         """Say why to stop here, if there is a reason."""
@@ -198,21 +201,27 @@ class _Path:
             self.clearing.advance(position, q_step, 0.0, step, min(1.0, 0.9 / size))
         return None
 
-    def _finish(self, position: Position) -> None:
-        """Newton's method on G at the last μ until rounding stops it, in place."""
+    def _finished(self, position: Position) -> Position:
+        """Newton's method on G at the last μ until rounding stops it.
+
+        Where a continuum of equilibria leaves the Jacobian singular to rounding, prices stay in place
+        along it.
+        """
         step = self.clearing.new_step()
-        level = np.zeros_like(position.q)
-        before = np.inf
-        for _ in range(8):
-            self.clearing.settle(position, _SETTLED)
-            surplus = self.clearing.surplus(position)
+        best, trial, least = position, position.copy(), np.inf
+        for _ in range(_CORRECTIONS):
+            self.clearing.settle(trial, _SETTLED_AT_END)
+            surplus = self.clearing.surplus(trial)
             size = float(np.abs(surplus).max())
-            if size < 1e-13 * self.clearing.layout.supply.max() or size > 0.5 * before:
+            if not size < 0.5 * least:
                 break
-            before = size
-            q_step, _ = self._system(position, level, 1.0).solve(-surplus, 0.0)
-            decline = self.clearing.respond(position, q_step, 0.0, step)
-            self.clearing.advance(position, q_step, 0.0, step, min(1.0, 0.9 / max(decline, 0.9)))
+            best, least, trial = trial, size, trial.copy()
+            jacobian, _ = self.clearing.differentiate(trial)
+            self.factorizations += 1
+            q_step = least_step(jacobian, -surplus)
+            decline = self.clearing.respond(trial, q_step, 0.0, step)
+            self.clearing.advance(trial, q_step, 0.0, step, min(1.0, 0.9 / max(decline, 0.9)))
+        return best
 
     def _system(self, position: Position, q_normal: FloatArray, log_mu_normal: float) -> Bordered:
         self.factorizations += 1
@@ -233,6 +242,8 @@ class _Path:
             Whether the point seems to lie on another curve, or beyond a turn.
         """
         length = min(fraction * anchor.reach, _LONGEST_PRICE_STEP * anchor.price_reach)
+        if anchor.log_mu_tangent < 0:
+            length = min(length, (1.0 - 0.5 * self.tol / anchor.position.mu) / -anchor.log_mu_tangent)
         trial = anchor.position.copy()
         step = State(*(c + length * t for c, t in zip(anchor.correction, anchor.tangent, strict=True)))
         q_step = anchor.q_correction + length * anchor.q_tangent

@@ -14,7 +14,8 @@ from fairlot.pseudomarket.pricepath.layout import BOTH, EQUAL, LOWER, TAPER, Lay
 from fairlot.pseudomarket.pricepath.newton import State
 from fairlot.pseudomarket.pricepath.path import Progress, follow
 
-_ATTEMPTS = 4
+_ATTEMPTS = 5
+_MONEY_SHARE = 0.03
 _MOST_FACTORIZATIONS = 6000
 
 
@@ -30,7 +31,8 @@ def solve_price_path(
     """Follow smoothed equilibria in price space until the barrier parameter is below ``tol``.
 
     Agents are at their optimum all the way; only the prices of the scarce supply rows are unknown. A
-    path that does not reach its end is tried again with random barrier weights.
+    path that does not reach its end is tried again with random barrier weights; one at whose end an
+    agent keeps money that she would rather spend, with a smaller value of money to her.
 
     Parameters
     ----------
@@ -76,21 +78,30 @@ def solve_price_path(
             finished=True,
             iterations=0,
         )
-    tries: list[tuple[Layout, Progress]] = []
+    ends: list[tuple[Layout, Progress]] = []
     rng = np.random.default_rng(seed)
-    for attempt in range(_ATTEMPTS):
-        layout = lay_out(compiled, rng if attempt or seed else None)
-        position = _start(layout, start if attempt == 0 else None)
-        clearing = Clearing(layout, 2.0 / float(position.q.mean()))
+    drawn, shares = seed != 0, np.full(compiled.n_agents, _MONEY_SHARE)
+    for _ in range(_ATTEMPTS):
+        layout = lay_out(compiled, shares, rng if drawn else None)
+        clearing = Clearing(layout, 2.0 / _usual_price(layout))
+        position = _start(layout, start)
         with np.errstate(all="ignore"):  # numerical trouble ends a path, it is no error
             progress = follow(
                 clearing, position, tol=tol, most=_MOST_FACTORIZATIONS, deadline=deadline, reporter=reporter
             )
-        tries.append((layout, progress))
-        if not progress.note or (deadline is not None and time.monotonic() > deadline):
+        ends.append((layout, progress))
+        if deadline is not None and time.monotonic() > deadline:
             break
-    best = min(tries, key=lambda t: t[1].position.mu)
-    return _point(compiled, *best, sum(progress.factorizations for _, progress in tries))
+        if progress.note:
+            drawn, start = drawn or start is None, None
+            continue
+        frugal = clearing.frugal(progress.position)
+        if not frugal.any():
+            break
+        shares[layout.who[frugal]] *= 0.01
+    finished = [end for end in ends if not end[1].note]
+    best = finished[-1] if finished else min(ends, key=lambda end: end[1].position.mu)
+    return _point(compiled, *best, sum(progress.factorizations for _, progress in ends))
 
 
 def _start(layout: Layout, point: Point | None) -> Position:
@@ -105,8 +116,7 @@ def _start(layout: Layout, point: Point | None) -> Position:
     mu = float(x.mean())
     budget = a.upper[layout.budget_row]
     if point is None:
-        usual = budget.sum() / min(layout.supply.sum(), x.sum())
-        q = np.full(len(fold), 0.5 * min(usual, _affordable(layout)))
+        q = np.full(len(fold), min(_usual_price(layout), 0.5 * _affordable(layout)))
     else:
         q = np.maximum(point.q[layout.supply_row], 1e-3 * budget.sum() / layout.supply.sum())
     total = _slice_sums(x, a.low, a.high)
@@ -125,6 +135,12 @@ def _start(layout: Layout, point: Point | None) -> Position:
     toll[a.kind == EQUAL] = 0.0
     z, w = mu / x, np.where(a.capped, mu / (a.cap - x), 0.0)
     return Position(q, mu, State(x, z, w, room, toll, excess, rebate))
+
+
+def _usual_price(layout: Layout) -> float:
+    """Return the price of all rows at which half of all money would buy all that can be used."""
+    a = layout.agents
+    return float(0.5 * a.upper[layout.budget_row].sum() / min(layout.supply.sum(), a.cap.sum()))
 
 
 def _affordable(layout: Layout) -> float:

@@ -103,7 +103,7 @@ def slow_optimum(layout: Layout, i: int, price: np.ndarray, mu: float) -> np.nda
 
 @pytest.mark.parametrize("seed", range(12))
 def test_agents_settle_at_the_maximum_of_their_barrier_problem(seed: int) -> None:
-    layout = lay_out(compile_market(random_market(seed)), np.random.default_rng(seed))
+    layout = lay_out(compile_market(random_market(seed)), rng=np.random.default_rng(seed))
     q = np.random.default_rng(seed).uniform(0.05, 0.3, len(layout.supply))
     clearing, position = settled(layout, q, 1e-3)
     a, price = layout.agents, clearing.prices(position.q)
@@ -137,7 +137,7 @@ def test_agents_with_nested_bounds_of_every_kind(lower: int, upper: int) -> None
 
 @pytest.mark.parametrize("seed", range(8))
 def test_derivatives_of_the_surplus_match_differences(seed: int) -> None:
-    layout = lay_out(compile_market(random_market(seed)), np.random.default_rng(seed))
+    layout = lay_out(compile_market(random_market(seed)), rng=np.random.default_rng(seed))
     q = np.random.default_rng(seed).uniform(0.05, 0.3, len(layout.supply))
     clearing, position = settled(layout, q, 1e-2)
     jacobian, by_mu = clearing.differentiate(position)

@@ -191,13 +191,19 @@ def test_contradictory_bounds_of_one_agent():
     assert solve_equilibrium(market).status is Status.INFEASIBLE
 
 
-def test_agent_who_cannot_afford_what_she_must_take():
-    # Both must take a copy of either good; the rich one bids up the one that both would like.
-    market = PseudoMarket.from_arrays([[1.0, 1.0], [1.0, 1.0]], 1, [1.0, 1e-4], quotas=[EXACTLY_ONE])
-    found = solve_equilibrium(market, time_limit=20)
-    if found.status is not Status.CERTIFIED:
-        assert found.status in (Status.UNCERTIFIED, Status.TIME_LIMIT)
-        assert found.utility_loss.max() > 0
+def test_agent_who_cannot_afford_what_she_must_take_is_named():
+    # Two copies, which the first two agents bid up to 2; the third must have one, with next to no money.
+    market = PseudoMarket.from_arrays(
+        [[1.0, np.nan], [1.0, np.nan], [1.0, 0.2]],
+        [2, 1],
+        [1.0, 1.0, 1e-3],
+        quotas=[ONE, Quota("must", ["good1"], min=1, agents=("agent3",))],
+    )
+    found = solve_equilibrium(market, method="path")
+    assert found.status is Status.UNCERTIFIED
+    assert found.utility_loss[2] == np.inf
+    witness = found.certificate["utility gap"].witness
+    assert witness == "agent 'agent3' can afford no acceptable bundle: the cheapest costs 2, budget 0.001"
 
 
 def test_uncertified_result_states_its_losses():

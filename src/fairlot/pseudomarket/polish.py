@@ -44,8 +44,12 @@ _LEAST_METRIC = 1e-2
 _LIFT = 1e-10
 _RANK = 1e-11
 """Squared relative length of combinations of equations that count as 0."""
-_CAREFUL = 3_000
+_CAREFUL = 1_200
 """Most prices, agents and nodes for which least squares are tried."""
+_SOLVED = 1e-12
+"""What solved equations may still miss."""
+_WILD = 0.1
+"""What equations miss when the active set has nothing to do with an equilibrium."""
 _STEPS = 12
 _ROUNDS = 8
 _SIGN = 1e-11
@@ -98,6 +102,11 @@ class _Active:
     priced: BoolArray  # rows
     spent: BoolArray  # agents
 
+    @property
+    def inner(self) -> int:
+        """Number of equations that are not of pairs."""
+        return int(self.priced.sum() + self.spent.sum() + self.tight.sum())
+
 
 def polish(compiled: CompiledMarket, point: Point) -> Point:
     """Solve the equations of the active set that a point shows, repairing signs.
@@ -124,7 +133,12 @@ def polish(compiled: CompiledMarket, point: Point) -> Point:
     system.settle(now, active)
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging iteration ends, it is no error
         for _ in range(_ROUNDS):
-            if not system.newton(now, active):
+            before = now.copy()
+            missing = system.newton(now, active, careful=False)
+            if _SOLVED < missing <= _WILD and active.inner <= _CAREFUL:
+                now = before
+                missing = system.newton(now, active, careful=True)
+            if not missing <= _WILD:
                 break
             reached = system.residual(system.cleaned(now))
             if reached < least:
@@ -260,24 +274,23 @@ class _System:
         now.y[~active.tight] = np.where(active.bent, c.penalty, 0.0)[~active.tight]
         now.satiated = ~active.spent
 
-    def newton(self, now: _Values, active: _Active) -> bool:
-        """Solve the equations of an active set, in place; whether they have a solution nearby."""
-        least, careful = np.inf, False
+    def newton(self, now: _Values, active: _Active, careful: bool) -> float:
+        """Solve the equations of an active set, in place; return what they miss, infinite if it diverges."""
+        least, stalls = np.inf, 0
         for _ in range(_STEPS):
             missing = self._missing(now, active)
             size = max(float(np.abs(part).max(initial=0.0)) for part in missing)
-            if size <= 1e-15 or (size > 0.5 * least and size < 1e-12):
-                return True
             if not size <= 1e3 * least:
-                return False
-            linear = _Linear(self, now, active)
-            if size > 0.5 * least and not careful and linear.inner <= _CAREFUL:
-                careful = True
+                return np.inf
+            stalls = stalls + 1 if size > 0.5 * least else 0
+            if size <= 1e-15 or stalls == 2 or (stalls and size <= _SOLVED):
+                return size
             least = min(least, size)
+            linear = _Linear(self, now, active)
             solve = linear.least_squares if careful else linear.proximal
             if not solve(now, *missing):
-                return False
-        return True
+                return np.inf
+        return least
 
     def repair(self, now: _Values, active: _Active) -> int:
         """Move what has the wrong sign to the other set; return how much was moved."""
@@ -364,7 +377,6 @@ class _Linear:
         self.free, self.priced = np.flatnonzero(active.free), np.flatnonzero(active.priced)
         self.spent, self.tight = np.flatnonzero(active.spent), np.flatnonzero(active.tight)
         free, priced, spent, tight = self.free, self.priced, self.spent, self.tight
-        self.inner = len(priced) + len(spent) + len(tight)
         agent = c.agent[free]
         price = np.asarray(c.rows.T @ now.q)
         self.alpha = now.alpha[agent]
@@ -380,7 +392,7 @@ class _Linear:
         held = sp.csr_array((now.x, (c.agent, np.arange(c.n_pairs))), shape=(c.n_agents, c.n_pairs))
         spending = sp.coo_array((held @ system.rows_of + system.forced_rows)[spent][:, priced])
         corner = (spending.coords[0] + len(priced), spending.coords[1])
-        self.change = sp.csr_array((spending.data, corner), shape=(self.inner, self.inner))
+        self.change = sp.csr_array((spending.data, corner), shape=(active.inner, active.inner))
 
     def proximal(
         self, now: _Values, gain: FloatArray, rows: FloatArray, money: FloatArray, nodes: FloatArray

@@ -19,7 +19,7 @@ from fairlot.model.market import PseudoMarket
 from fairlot.progress import NullReporter, Reporter
 from fairlot.pseudomarket.compiled import CompiledMarket, Point, compile_market
 from fairlot.pseudomarket.equilibrium import Claim, Equilibrium, claim_of, publish, refuse
-from fairlot.pseudomarket.polish import polish
+from fairlot.pseudomarket.polish import polish, residual
 from fairlot.pseudomarket.preconditions import feasible_assignment
 
 Method = Literal["auto", "joint", "path", "nash"]
@@ -34,6 +34,8 @@ _ITINERARY = (
 """Road, what to add to the seed, and the part of the time limit by which the road has to end."""
 _JOINT_TOL, _PATH_TOL = 1e-9, 1e-10
 """Complementary products at which the roads end and polishing begins."""
+_DEEPER_TOL, _NEAR = 1e-11, 1e-3
+"""Where the joint road goes on to from a point of at most this residual, if polishing fails there."""
 
 
 def solve_equilibrium(
@@ -152,8 +154,9 @@ class _Attempt:
         for k, (road, more, share) in enumerate(trips):
             deadline = self._deadline(share if k + 1 < len(trips) else 1.0)
             found = self._travel(road, point, self.seed + more, deadline)
-            self.iterations += found.iterations
             if self._accept(found, road) or self._spent():
+                return
+            if residual(self.compiled, found) <= _NEAR and self._accept(self._go_on(found, deadline), road):
                 return
 
     def best(self) -> Claim:
@@ -170,6 +173,7 @@ class _Attempt:
 
     def _accept(self, point: Point, road: str) -> bool:
         """Have a point verified, polished and as it came; whether one of the two is certified."""
+        self.iterations += point.iterations
         polished = polish(self.compiled, point)
         for candidate in (polished,) if polished is point else (polished, point):
             claim = claim_of(self.compiled, candidate, road, self.tol)
@@ -188,6 +192,13 @@ class _Attempt:
             return search_weights(compiled, tol=self.tol, deadline=deadline, reporter=reporter)
         solve, tol = (solve_joint, _JOINT_TOL) if road == "joint" else (solve_price_path, _PATH_TOL)
         return solve(compiled, start=start, tol=tol, deadline=deadline, seed=seed, reporter=reporter)
+
+    def _go_on(self, found: Point, deadline: float | None) -> Point:
+        from fairlot.pseudomarket.joint import solve_joint
+
+        return solve_joint(
+            self.compiled, start=found, tol=_DEEPER_TOL, deadline=deadline, reporter=self.reporter
+        )
 
     def _deadline(self, share: float) -> float | None:
         return None if self.time_limit is None else self.began + share * self.time_limit

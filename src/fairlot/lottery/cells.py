@@ -207,7 +207,7 @@ class _Locator:
                 expected = f'"all" or a list of {noun} ids'
                 self._issues.append(Issue(f"{one.name}: {noun}s", found=ids, expected=expected))
             return None
-        unknown = sorted(set(ids) - positions.keys())
+        unknown = sorted({one_id for one_id in ids if one_id not in positions})
         if unknown:
             expected = f"ids of {noun}s"
             self._issues.append(

@@ -16,6 +16,7 @@ from fairlot.model.market import PseudoMarket, utilities
 from fairlot.model.shares import RandomAllocation
 from fairlot.progress import NullReporter
 from fairlot.pseudomarket.compiled import CompiledMarket, Point, compile_market
+from fairlot.pseudomarket.joint import solve as joint
 from fairlot.pseudomarket.joint import solve_joint
 from fairlot.pseudomarket.joint.arclength import turn
 from fairlot.pseudomarket.joint.smoothing import Effort, centre, descend
@@ -254,3 +255,15 @@ def test_arclength_passes_a_fold_that_stops_the_descent():
     assert stuck > 1e-8
     assert beyond is not None
     assert beyond.mu < 0.5 * stuck
+
+
+def test_a_price_of_money_that_keeps_agents_from_their_best_is_lowered(monkeypatch):
+    # Agent 1 can afford the good she likes best, at price 1; at ε = 0.5 she saves the money.
+    values = [[1.0, 0.9], [1.0, np.nan], [1.0, np.nan]]
+    compiled = compile_market(PseudoMarket.from_arrays(values, [2, 1], [2.0, 0.5, 0.5], quotas=ONE))
+    monkeypatch.setattr(joint, "prices_of_money", lambda compiled: np.full(compiled.n_agents, 0.5))
+    assert worst_check(compiled, solve_joint(compiled)) < 1e-6
+    monkeypatch.setattr(joint, "_ROUNDS", 1)
+    stopped = solve_joint(compiled)
+    assert worst_check(compiled, stopped) > 0.01
+    assert stopped.note == "satiated agents miss their greatest utility"

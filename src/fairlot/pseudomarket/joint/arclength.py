@@ -30,11 +30,12 @@ from fairlot.pseudomarket.joint.system import JointSystem, State
 
 _FIRST_LENGTH, _LONGEST, _SHORTEST = 0.3, 3.0, 1e-5
 _STEPS = 8
+_MOST_POINTS = 500
 _CLOSE = 0.05
 """Largest relative correction, of any variable, that a point of the path may still need."""
 _FAST = 2.0
 """Relative change per log μ from which a variable counts; what vanishes with μ changes by 1."""
-_LONGEST_LOG = 2.5
+_LONGEST_LOG = 0.3
 """Largest change of log μ at once."""
 
 
@@ -80,7 +81,9 @@ def turn(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> 
     here, length = start, _FIRST_LENGTH
     tangent = here.tangent()
     plane = _plane(here, tangent)
-    while here.mu > mu_stop:
+    for _ in range(_MOST_POINTS):
+        if here.mu <= mu_stop:
+            return here
         length = min(length, _LONGEST_LOG * plane.size)
         move = float(np.clip(length * plane.forward / plane.size, -_LONGEST_LOG, _LONGEST_LOG))
         mu = here.mu * np.exp(move)
@@ -96,7 +99,7 @@ def turn(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> 
         length *= 2.0 if here.steps <= 1 else 1.4 if here.steps <= 3 else 1.0 if here.steps <= 5 else 0.7
         length = min(length, _LONGEST)
         effort.reporter.update(residual=here.mu)
-    return here
+    return None
 
 
 def _correct(

@@ -26,7 +26,7 @@ _ROUNDS = 6
 _LOWER = 0.3
 """Factor by which ε falls for agents who miss their greatest utility by more than ``_LOSS``."""
 _LOSS = 1e-6
-_DEEPER = 0.1
+_DEEPER = 1e-3
 """Barrier weight at which the path ends, over the tolerance."""
 _ROUNDING_MU = 1e-8
 """Barrier weight below which the path is lost to rounding, not to a fold."""

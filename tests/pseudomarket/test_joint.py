@@ -248,7 +248,7 @@ def test_arclength_passes_a_fold_that_stops_the_descent():
     with np.errstate(all="ignore"):
         start = centre(system, rough_state(system, mu), mu, effort, patient=True)
         assert start is not None
-        stuck = descend(system, start, 1e-9, effort)[-1].mu
+        stuck = descend(system, start, 1e-9, effort)[-1][1]
         anchor = centre(system, start.state, mu, effort, size=1e-2)
         assert anchor is not None
         beyond = turn(system, anchor, 0.5 * stuck, effort)

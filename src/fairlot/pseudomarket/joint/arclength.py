@@ -23,6 +23,7 @@ from fairlot.pseudomarket.joint.smoothing import (
     Centre,
     Effort,
     falls,
+    path_direction,
     project,
     relative_size,
 )
@@ -55,11 +56,11 @@ class _Plane:
         return float(np.clip(-float(self.row @ correction.primal) / along, -1.0, 1.0))
 
 
-def _plane(here: Centre, tangent: State) -> _Plane:
-    relative = tangent.primal / here.state.primal
+def _plane(here: Centre) -> _Plane:
+    relative = here.tangent.primal / here.state.primal
     fast = np.abs(relative) > _FAST
     size = float(np.sqrt(1.0 + relative[fast] @ relative[fast]))
-    forward = -1.0 if here.newton.orientation() > 0 else 1.0
+    forward = -1.0 if here.orientation > 0 else 1.0
     row = np.where(fast, relative / here.state.primal, 0.0) * (forward / size)
     return _Plane(row, forward, size)
 
@@ -79,43 +80,38 @@ def turn(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> 
         What it costs.
     """
     here, length = start, _FIRST_LENGTH
-    tangent = here.tangent()
-    plane = _plane(here, tangent)
+    plane = _plane(here)
     for _ in range(_MOST_POINTS):
         if here.mu <= mu_stop:
             return here
         length = min(length, _LONGEST_LOG * plane.size)
         move = float(np.clip(length * plane.forward / plane.size, -_LONGEST_LOG, _LONGEST_LOG))
         mu = here.mu * np.exp(move)
-        state = project(system, here.state, here.correction.plus(tangent, move), 1.0, mu)
+        state = project(system, here.state, here.correction.plus(here.tangent, move), 1.0, mu)
         there = _correct(system, state, mu, plane, effort)
         if there is None:
             length *= 0.35
             if length < _SHORTEST or effort.spent:
                 return None
             continue
-        here, tangent = there
-        plane = _plane(here, tangent)
+        here, plane = there, _plane(there)
         length *= 2.0 if here.steps <= 1 else 1.4 if here.steps <= 3 else 1.0 if here.steps <= 5 else 0.7
         length = min(length, _LONGEST)
         effort.reporter.update(residual=here.mu)
     return None
 
 
-def _correct(
-    system: JointSystem, state: State, mu: float, plane: _Plane, effort: Effort
-) -> tuple[Centre, State] | None:
+def _correct(system: JointSystem, state: State, mu: float, plane: _Plane, effort: Effort) -> Centre | None:
     nothing = np.zeros_like(system.weight)
     residual = system.residual(state, mu)
     for steps in range(_STEPS + 1):
         newton = effort.linearize(system, state)
-        centre = Centre(state, mu, newton, newton.direction(nothing, residual), steps)
-        tangent = centre.tangent()
-        share = plane.share(centre.correction, tangent)
-        step = centre.correction.plus(tangent, share)
+        correction, tangent = newton.direction(nothing, residual), path_direction(newton, mu)
+        share = plane.share(correction, tangent)
+        step = correction.plus(tangent, share)
         size = relative_size(state, step)
         if size < _CLOSE:
-            return Centre(state, mu, newton, step, steps), tangent
+            return Centre(state, mu, step, tangent, newton.orientation(), steps)
         if not np.isfinite(size) or effort.spent:
             return None
         before, length = system.merit(residual), 1.0

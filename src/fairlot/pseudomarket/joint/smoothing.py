@@ -74,24 +74,32 @@ class Centre:
         The state; its products are exact.
     mu : float
         Barrier weight.
-    newton : Linearization
-        Of the system at the state.
     correction : State
         Newton direction to the path, every variable moving by less than itself.
+    tangent : State
+        Direction of the path in log μ.
+    orientation : int
+        Sign of the determinant of the reduced matrix.
     steps : int
         Newton steps that led here.
     """
 
     state: State
     mu: float
-    newton: Linearization
     correction: State
+    tangent: State
+    orientation: int
     steps: int
 
-    def tangent(self) -> State:
-        """Direction of the path in log μ."""
-        system = self.newton.system
-        return self.newton.direction(self.mu * system.weight, system.lending_rate(self.mu))
+
+Waypoint = tuple[State, float]
+"""A state on the path, or close to it, and its μ."""
+
+
+def path_direction(newton: Linearization, mu: float) -> State:
+    """Compute the path's direction in log μ at a state with products at μ."""
+    system = newton.system
+    return newton.direction(mu * system.weight, system.lending_rate(mu))
 
 
 def project(system: JointSystem, state: State, step: State, length: float, mu: float) -> State:
@@ -164,7 +172,8 @@ def centre(
         correction = newton.direction(nothing, residual)
         move = relative_size(state, correction)
         if move < size:
-            return Centre(state, mu, newton, correction, steps)
+            tangent = path_direction(newton, mu)
+            return Centre(state, mu, correction, tangent, newton.orientation(), steps)
         if not np.isfinite(move) or effort.spent:
             return None
         found = line_search(system, state, residual, correction, mu, halvings)
@@ -177,47 +186,46 @@ def centre(
     return None
 
 
-def descend(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> list[Centre]:
+def descend(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> list[Waypoint]:
     """Follow the path down as long as it goes down.
 
     Returns
     -------
-    list of Centre
+    list of Waypoint
         The last few points, in order: the last at ``mu_stop`` unless the path could not be followed or
         the time was up. Close to a fold the last points may have overshot it.
     """
     here, ratio = start, 0.3
-    tangent = here.tangent()
-    trail = [here]
+    trail = [(here.state, here.mu)]
     while here.mu > mu_stop and not effort.spent:
         mu = max(ratio * here.mu, mu_stop)
-        step = here.correction.plus(tangent, mu / here.mu - 1.0)
+        step = here.correction.plus(here.tangent, mu / here.mu - 1.0)
         there = centre(system, project(system, here.state, step, 1.0, mu), mu, effort)
         if there is None:
             ratio = ratio**0.4
             if ratio > _STUCK_RATIO:
                 break
             continue
-        here, tangent = there, there.tangent()
-        trail = [*trail[1 - _TRAIL :], here]
-        pace = 2.0 if there.steps <= 2 else 1.2 if there.steps <= 4 else 0.8
+        here = there
+        trail = [*trail[1 - _TRAIL :], (here.state, here.mu)]
+        pace = 2.0 if here.steps <= 2 else 1.2 if here.steps <= 4 else 0.8
         ratio = max(ratio**pace, _LEAST_RATIO)
         effort.reporter.update(residual=mu)
     return trail
 
 
-def settle(system: JointSystem, here: Centre, effort: Effort) -> tuple[State, float]:
+def settle(system: JointSystem, state: State, mu: float, effort: Effort) -> tuple[State, float]:
     """Correct at a fixed μ down to rounding; return the state with the smallest merit, and that merit."""
     nothing = np.zeros_like(system.weight)
-    state, correction = here.state, here.correction
-    best, least = state, system.merit(system.residual(state, here.mu))
+    residual = system.residual(state, mu)
+    best, least = state, system.merit(residual)
     for _ in range(_SETTLING):
-        state = project(system, state, correction, 1.0, here.mu)
-        residual = system.residual(state, here.mu)
+        correction = effort.linearize(system, state).direction(nothing, residual)
+        state = project(system, state, correction, 1.0, mu)
+        residual = system.residual(state, mu)
         merit = system.merit(residual)
         if merit < least:
             best, least = state, merit
         if merit < _ROUNDING or not np.isfinite(merit) or effort.spent:
             break
-        correction = effort.linearize(system, state).direction(nothing, residual)
     return best, least

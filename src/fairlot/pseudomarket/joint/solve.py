@@ -11,7 +11,7 @@ from fairlot.model.market import utilities
 from fairlot.progress import NullReporter, Reporter
 from fairlot.pseudomarket.compiled import CompiledMarket, Point
 from fairlot.pseudomarket.joint.arclength import turn
-from fairlot.pseudomarket.joint.smoothing import Centre, Effort, centre, descend, settle
+from fairlot.pseudomarket.joint.smoothing import Centre, Effort, Waypoint, centre, descend, settle
 from fairlot.pseudomarket.joint.start import (
     fair_copies,
     lending,
@@ -95,12 +95,12 @@ def _solve(system: JointSystem, start: Point | None, tol: float, effort: Effort)
     note = ""
     while True:
         trail = descend(system, here, _DEEPER * tol, effort)
-        here = trail[-1]
-        if here.mu <= max(tol, _ROUNDING_MU) or effort.spent:
+        mu = trail[-1][1]
+        if mu <= max(tol, _ROUNDING_MU) or effort.spent:
             break
         there = _around(system, trail, _DEEPER * tol, effort)
         if there is None:
-            note = f"path lost at a barrier weight of {here.mu:.1e}"
+            note = f"path lost at a barrier weight of {mu:.1e}"
             break
         here = there
     state, mu, merit = _last(system, trail, effort)
@@ -114,13 +114,13 @@ def _solve(system: JointSystem, start: Point | None, tol: float, effort: Effort)
     )
 
 
-def _last(system: JointSystem, trail: list[Centre], effort: Effort) -> tuple[State, float, float]:
+def _last(system: JointSystem, trail: list[Waypoint], effort: Effort) -> tuple[State, float, float]:
     """Settle at the end of the path, or before it where rounding spoils the end: state, μ and merit."""
     choices = []
-    for here in reversed(trail):
-        state, merit = settle(system, here, effort)
-        choices.append((state, here.mu, merit))
-        if merit <= here.mu or effort.spent:
+    for near, mu in reversed(trail):
+        state, merit = settle(system, near, mu, effort)
+        choices.append((state, mu, merit))
+        if merit <= mu or effort.spent:
             break
     return min(choices, key=lambda choice: choice[1] + choice[2])
 
@@ -141,12 +141,12 @@ def _begin(system: JointSystem, start: Point | None, effort: Effort) -> Centre |
     return None
 
 
-def _around(system: JointSystem, trail: list[Centre], mu_stop: float, effort: Effort) -> Centre | None:
+def _around(system: JointSystem, trail: list[Waypoint], mu_stop: float, effort: Effort) -> Centre | None:
     """Go around the fold that stopped a descent, from the last point that is on the path for certain."""
-    for here in reversed(trail):
-        anchor = centre(system, here.state, here.mu, effort, size=_ON_PATH)
+    for state, mu in reversed(trail):
+        anchor = centre(system, state, mu, effort, size=_ON_PATH)
         if anchor is not None:
-            return turn(system, anchor, max(mu_stop, _PAST_FOLD * trail[-1].mu), effort)
+            return turn(system, anchor, max(mu_stop, _PAST_FOLD * trail[-1][1]), effort)
     return None
 
 

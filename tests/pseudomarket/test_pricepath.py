@@ -35,7 +35,7 @@ class Trace:
         self.levels.append(residual)
 
 
-def certify(compiled: CompiledMarket, point: Point, tol: float = 1e-6) -> None:
+def certify(compiled: CompiledMarket, point: Point, tol: float = 1e-5) -> None:
     """Demand a strong equilibrium, by the verifier that knows no solver."""
     market = compiled.market
     copies = compiled.copies(point.x)
@@ -77,7 +77,7 @@ def largest_product(compiled: CompiledMarket, point: Point) -> float:
     return max(worst)
 
 
-def solved(market: PseudoMarket, tol: float = 1e-6) -> tuple[CompiledMarket, Point]:
+def solved(market: PseudoMarket, tol: float = 1e-5) -> tuple[CompiledMarket, Point]:
     compiled = compile_market(market)
     point = solve_price_path(compiled)
     assert point.finished, point.note

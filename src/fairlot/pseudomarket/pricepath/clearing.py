@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dgetrf, dgetrs
 
 from fairlot.model.hierarchy import BoolArray, FloatArray
@@ -67,10 +68,11 @@ class Clearing:
         self._columns = columns
         n_rows, n_pairs = np.diff(agents.row_start), np.diff(agents.pair_start)
         self._dense = n_pairs > _DENSE_SHARE * columns
-        rows = np.where(self._dense, n_rows + 1, 0)
+        rows = np.where(self._dense, n_rows, 0)
         chunk = np.cumsum(rows) // _DENSE_ROWS
         self._chunks = np.concatenate([[0], np.flatnonzero(np.diff(chunk)) + 1, [len(rows)]])
-        self._dense_rows = np.add.reduceat(rows, self._chunks[:-1])
+        self._chunk_rows = np.add.reduceat(rows, self._chunks[:-1])
+        self._chunk_agents = np.add.reduceat(self._dense.astype(np.int64), self._chunks[:-1])
 
     def new_step(self) -> State:
         """Allocate room for a step of the agents' variables."""
@@ -78,7 +80,7 @@ class Clearing:
 
     def prices(self, q: FloatArray) -> FloatArray:
         """Return the prices of goods, with the 0 of unpriced goods at the end."""
-        return np.append(q @ self.layout.fold, 0.0)
+        return np.append(self.layout.fold.T @ q, 0.0)
 
     def settle(self, position: Position, tol: float) -> bool:
         """Bring every agent to her optimum at the position; say whether all got there."""
@@ -108,13 +110,23 @@ class Clearing:
         kernels.differentiate(
             agents, state, self._factors, self._defect, self._scratch, self.prices(position.q), mu, drift
         )
-        slope = np.zeros((self._columns + 1, self._columns + 1))
-        for begin, end, rows in zip(self._chunks[:-1], self._chunks[1:], self._dense_rows, strict=True):
-            left, right = np.zeros((rows, self._columns + 1)), np.zeros((rows, self._columns + 1))
-            sum_slopes(agents, state, self._factors, self._dense, begin, end, slope, left, right)
-            slope += left.T @ right
+        width = self._columns + 1
+        half, slope = np.zeros((width, width)), np.zeros((width, width))
+        chunks = zip(self._chunks[:-1], self._chunks[1:], self._chunk_rows, self._chunk_agents, strict=True)
+        for begin, end, n_rows, n_dense in chunks:
+            spread = np.zeros((n_rows, width))
+            income, held = np.zeros((n_dense, width)), np.zeros((n_dense, width))
+            sum_slopes(
+                agents, state, self._factors, self._dense, begin, end, half, slope, spread, income, held
+            )
+            slope += income.T @ held
+            if n_rows:
+                projection = dsyrk(1.0, spread.T)  # one triangle, the other is 0
+                projection[np.diag_indices(width)] *= 0.5
+                half -= projection.T
+        slope += half + half.T
         fold = self.layout.fold
-        jacobian = fold @ slope[:-1, :-1] @ fold.T
+        jacobian = (fold @ (fold @ slope[:-1, :-1]).T).T
         jacobian[np.diag_indices_from(jacobian)] += mu / position.q**2
         by_mu = -(fold @ drift[:-1]) - mu * (1.0 / position.q - self.kappa)
         return jacobian, by_mu

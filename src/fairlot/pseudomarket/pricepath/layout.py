@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
 from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 from fairlot.pseudomarket.compiled import CompiledMarket
@@ -89,7 +90,7 @@ class Layout(NamedTuple):
         Rows of those nodes; budget row of each agent.
     supply_row : IntArray, shape (m,)
         Supply rows that can be scarce; all others have price 0.
-    fold : FloatArray, shape (m, n_columns)
+    fold : scipy.sparse.csr_array, shape (m, n_columns)
         Whether the supply row counts the priced good.
     supply : FloatArray, shape (m,)
         Copies for the pairs.
@@ -102,7 +103,7 @@ class Layout(NamedTuple):
     node_row: IntArray
     budget_row: IntArray
     supply_row: IntArray
-    fold: FloatArray
+    fold: sp.csr_array
     supply: FloatArray
 
 
@@ -209,7 +210,7 @@ def _implied(market: CompiledMarket) -> BoolArray:
     return implied
 
 
-def _priced(market: CompiledMarket) -> tuple[IntArray, FloatArray, IntArray]:
+def _priced(market: CompiledMarket) -> tuple[IntArray, sp.csr_array, IntArray]:
     """Find the supply rows that demand could exceed, and number the goods they count."""
     reach = market.rows @ np.bincount(market.good, market.cap, minlength=market.n_goods)
     scarce = (reach > 0) & (market.supply < reach)
@@ -221,7 +222,7 @@ def _priced(market: CompiledMarket) -> tuple[IntArray, FloatArray, IntArray]:
     goods = np.flatnonzero(priced)
     column = np.full(market.n_goods, len(goods), dtype=np.int64)
     column[goods] = np.arange(len(goods))
-    return supply_row, rows[:, goods].toarray(), column
+    return supply_row, sp.csr_array(rows[:, goods]), column
 
 
 def _kinds(market: CompiledMarket, node: IntArray) -> IntArray:

@@ -310,13 +310,15 @@ def sum_slopes(
     dense: BoolArray,
     begin: int,
     end: int,
+    half: FloatArray,
     slope: FloatArray,
-    left: FloatArray,
-    right: FloatArray,
+    spread_rows: FloatArray,
+    income_rows: FloatArray,
+    held_rows: FloatArray,
 ) -> None:
-    r"""Add −∂(Σ x)/∂p of agents ``begin:end`` to ``slope``, but for a product left to the caller.
+    r"""Add up −∂(Σ x)/∂p of agents ``begin:end``: half + halfᵀ + slope, and products left to the caller.
 
-    An agent's is :math:`\\alpha V (\\Phi_J - W^\\top W) V^\\top + r (x + f)^\\top`, where V is the
+    An agent's is :math:`\alpha V (\Phi_J - W^\top W) V^\top + r (x + f)^\top`, where V is the
     identity on J over −C on the basic columns, W = root⁻¹ C Φ_J, and r her copies' response to money.
 
     Parameters
@@ -324,15 +326,18 @@ def sum_slopes(
     a, s, f
         Problems; state; factors.
     dense : BoolArray, shape (n_agents,)
-        Agents whose last two terms go to ``left`` and ``right``, for ``slope += left.T @ right``.
+        Agents whose last two terms are left as rows S, R and X of the three last arrays:
+        :math:`-S^\top S + R^\top X`.
     begin, end : int
         Agents.
-    slope : FloatArray, shape (n_columns + 1, n_columns + 1)
+    half, slope : FloatArray, shape (n_columns + 1, n_columns + 1)
         Added to.
-    left, right : FloatArray, shape (rows of the dense agents and one more each, n_columns + 1)
+    spread_rows : FloatArray, shape (rows of the dense agents, n_columns + 1)
         Zeros; result.
+    income_rows, held_rows : FloatArray, shape (dense agents, n_columns + 1)
+        Zeros; results.
     """
-    place = 0
+    row_place = agent_place = 0
     force = np.zeros(len(f.columns))
     most_rows = (a.row_start[1:] - a.row_start[:-1]).max()
     most_pairs = (a.pair_start[1:] - a.pair_start[:-1]).max()
@@ -348,20 +353,18 @@ def sum_slopes(
         basic = f.basic[row_begin:row_end]
         first, last = f.first[row_begin:row_end], f.last[row_begin:row_end]
         for j in range(n_pairs):
-            slope[column[j], column[j]] += money * weight[j]
+            half[column[j], column[j]] += 0.5 * money * weight[j]
         for r in range(n_rows):
             if basic[r] >= n_pairs:
                 continue
-            own = column[basic[r]]
+            own = half[column[basic[r]]]
             for j in range(first[r], last[r]):
-                cross = money * table[r, j] * weight[j]
-                slope[own, column[j]] -= cross
-                slope[column[j], own] -= cross
+                own[column[j]] -= money * table[r, j] * weight[j]
             for q in range(n_rows):
                 if basic[q] < n_pairs:
                     low, high = max(first[r], first[q]), min(last[r], last[q])
                     product = _inner(table[r], table[q], weight, low, high, n_pairs)
-                    slope[own, column[basic[q]]] += money * product
+                    own[column[basic[q]]] += 0.5 * money * product
         spread = room[: n_rows * width].reshape((n_rows, width))
         _spread(i, a, f, spread)
         target, dual = np.zeros(n_rows), np.zeros(n_rows)
@@ -369,26 +372,27 @@ def sum_slopes(
         solve(i, a, f, force, target, dual)
         income = f.columns
         if dense[i]:
+            unit = math.sqrt(money)
             for r in range(n_rows):
                 for j in range(n_pairs):
-                    left[place, column[j]] += spread[r, j]
-                    right[place, column[j]] -= money * spread[r, j]
-                place += 1
+                    spread_rows[row_place, column[j]] += unit * spread[r, j]
+                row_place += 1
             for j in range(n_pairs):
-                left[place, column[j]] += income[j]
-                right[place, column[j]] += s.x[pair + j]
+                income_rows[agent_place, column[j]] += income[j]
+                held_rows[agent_place, column[j]] += s.x[pair + j]
             for e in range(a.forced_start[i], a.forced_start[i + 1]):
-                right[place, a.forced_column[e]] += a.forced[e]
-            place += 1
+                held_rows[agent_place, a.forced_column[e]] += a.forced[e]
+            agent_place += 1
             continue
         for j in range(n_pairs):
+            own = half[column[j]]
+            for r in range(n_rows):
+                factor_ = 0.5 * money * spread[r, j]
+                if factor_ != 0.0:
+                    for m in range(n_pairs):
+                        own[column[m]] -= factor_ * spread[r, m]
             out = slope[column[j]]
             for m in range(n_pairs):
                 out[column[m]] += income[j] * s.x[pair + m]
-            for r in range(n_rows):
-                factor_ = money * spread[r, j]
-                if factor_ != 0.0:
-                    for m in range(n_pairs):
-                        out[column[m]] -= factor_ * spread[r, m]
             for e in range(a.forced_start[i], a.forced_start[i + 1]):
                 out[a.forced_column[e]] += income[j] * a.forced[e]

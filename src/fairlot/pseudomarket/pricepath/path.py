@@ -32,7 +32,7 @@ _LONGEST_PRICE_STEP = 0.98
 _ON_CURVE, _ON_CURVE_SHARE = 0.06, 0.2
 _SETTLED, _SETTLED_SHARE, _SETTLED_AT_END = 1e-3, 0.02, 1e-8
 _LEVEL = 0.5
-_CORRECTIONS = 6
+_MOST_CENTRINGS, _CORRECTIONS = 60, 6
 _CONTRACTION = 0.5
 _TOO_FAR = 5.0
 _MOST_TRIES = 5
@@ -189,8 +189,8 @@ class _Path:
         """Find the smoothed equilibrium at the position's μ by Newton's method, in place."""
         step = self.clearing.new_step()
         level = np.zeros_like(position.q)
-        for _ in range(60):
-            if not self.clearing.settle(position, _SETTLED):
+        for _ in range(_MOST_CENTRINGS):
+            if self._obstacle(position, np.inf) or not self.clearing.settle(position, _SETTLED):
                 return None
             system = self._system(position, level, 1.0)
             q_step, _ = system.solve(-self.clearing.surplus(position), 0.0)

@@ -111,17 +111,18 @@ def _start(layout: Layout, point: Point | None) -> Position:
     pairs = np.bincount(a.column, minlength=n_columns + 1)[:-1]
     share = np.ones(n_columns + 1)
     offered = 0.9 * np.maximum(layout.supply, 0.1) / np.maximum(fold @ pairs, 1.0)
-    share[:-1] = np.where(fold > 0, offered[:, None], np.inf).min(axis=0)
+    row, column = fold.nonzero()
+    np.minimum.at(share, column, offered[row])
     x = np.minimum(0.5 * a.cap, share[a.column])
     mu = float(x.mean())
     budget = a.upper[layout.budget_row]
     if point is None:
-        q = np.full(len(fold), min(_usual_price(layout), 0.5 * _affordable(layout)))
+        q = np.full(len(layout.supply), min(_usual_price(layout), 0.5 * _affordable(layout)))
     else:
         q = np.maximum(point.q[layout.supply_row], 1e-3 * budget.sum() / layout.supply.sum())
     total = _slice_sums(x, a.low, a.high)
     total[layout.budget_row] = _slice_sums(
-        x * np.append(q @ fold, 0.0)[a.column], a.pair_start[:-1], a.pair_start[1:]
+        x * np.append(fold.T @ q, 0.0)[a.column], a.pair_start[:-1], a.pair_start[1:]
     )
     room = np.where(np.isfinite(a.upper), a.upper - total, 1.0)
     excess = np.where(np.isfinite(a.lower), total - a.lower, 1.0)

@@ -87,6 +87,9 @@ class InvalidProblemError(FairlotError, ValueError):
             lines.append(f"and {len(self.issues) - ISSUES_TOLD} more faults")
         super().__init__("\n".join(lines))
 
+    def __reduce__(self) -> tuple[type[InvalidProblemError], tuple[tuple[Issue, ...]]]:
+        return type(self), (self.issues,)  # a worker's error is pickled on its way back
+
 
 class NotSupportedError(FairlotError, NotImplementedError):
     """The problem is well formed, but this version of fairlot does not solve it."""
@@ -97,4 +100,8 @@ class MissingExtraError(FairlotError, ImportError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an optional part of fairlot: pip install 'fairlot[{extra}]'")
+        self.feature = feature
         self.extra = extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), (self.feature, self.extra)

@@ -24,7 +24,24 @@ from fairlot.verify.merging import best_bundle
 def worst_envy(
     market: PseudoMarket, trees: Trees, shares: sp.csr_array, utility: FloatArray, scale: FloatArray
 ) -> tuple[float, int, int]:
-    """Find the largest envy between two agents of equal budgets.
+    """Find the largest envy between two agents of equal budgets; parameters as in :func:`envies`.
+
+    Returns
+    -------
+    envy : float
+        In units of ``scale``; 0 if nobody envies.
+    who, whom : int
+        Agents that attain it; -1 if nobody envies.
+    """
+    envy, whom = envies(market, trees, shares, utility, scale)
+    who = int(envy.argmax())
+    return (float(envy[who]), who, int(whom[who])) if envy[who] > 0 else (0.0, -1, -1)
+
+
+def envies(
+    market: PseudoMarket, trees: Trees, shares: sp.csr_array, utility: FloatArray, scale: FloatArray
+) -> tuple[FloatArray, IntArray]:
+    """Find, for every agent, whom of her own budget she envies most.
 
     Parameters
     ----------
@@ -39,10 +56,10 @@ def worst_envy(
 
     Returns
     -------
-    envy : float
-        In units of ``scale``; 0 if nobody envies.
-    who, whom : int
-        Agents that attain it; -1 if nobody envies.
+    envy : FloatArray, shape (n_agents,)
+        In units of ``scale``; 0 for those who envy nobody.
+    whom : IntArray, shape (n_agents,)
+        The agent who attains it; -1 for those who envy nobody.
     """
     agent = np.repeat(np.arange(market.n_agents), np.diff(trees.start))
     promise = sp.csc_array(
@@ -50,7 +67,7 @@ def worst_envy(
     )
     _, purse = np.unique(market.budgets, return_inverse=True)
     links, slopes = trees.work
-    envy, who, whom = _worst(
+    envy, whom = _envies(
         trees.start,
         trees.good,
         trees.value,
@@ -74,11 +91,11 @@ def worst_envy(
         links,
         slopes,
     )
-    return float(envy), int(who), int(whom)
+    return envy, whom
 
 
 @njit(cache=True)
-def _worst(
+def _envies(
     start: IntArray,
     good: IntArray,
     values: FloatArray,
@@ -101,7 +118,7 @@ def _worst(
     n_goods: int,
     links: IntArray,
     slopes: FloatArray,
-) -> tuple[float, int, int]:
+) -> tuple[FloatArray, IntArray]:
     n = len(purse)
     held = np.zeros(n_goods)
     bound = np.zeros(n)
@@ -110,7 +127,8 @@ def _worst(
         widest = max(widest, start[i + 1] - start[i])
     free = np.zeros(widest)
     part = np.zeros(widest)
-    worst, who, whom = 0.0, -1, -1
+    worst = np.zeros(n)
+    whom = np.full(n, -1, dtype=np.int64)
     for k in range(n):
         bound[:] = 0.0
         for s in range(share_start[k], share_start[k + 1]):
@@ -120,7 +138,7 @@ def _worst(
                 bound[fans[f]] += promise[f] * x
         for i in range(n):
             # What the copies would be worth without bounds is an upper bound on their use.
-            if i == k or purse[i] != purse[k] or (bound[i] - utility[i]) <= worst * scale[i]:
+            if i == k or purse[i] != purse[k] or (bound[i] - utility[i]) <= worst[i] * scale[i]:
                 continue
             own = slice(start[i], start[i + 1])
             nodes = slice(node_start[i], node_start[i + 1])
@@ -142,8 +160,8 @@ def _worst(
                 links,
                 slopes,
             )
-            if feasible and use - utility[i] > worst * scale[i]:
-                worst, who, whom = (use - utility[i]) / scale[i], i, k
+            if feasible and use - utility[i] > worst[i] * scale[i]:
+                worst[i], whom[i] = (use - utility[i]) / scale[i], k
         for s in range(share_start[k], share_start[k + 1]):
             held[share_good[s]] = 0.0
-    return worst, who, whom
+    return worst, whom

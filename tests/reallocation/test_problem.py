@@ -118,3 +118,11 @@ def test_the_input_is_copied_and_nothing_can_be_changed():
     assert problem.status_quo[0, 0] == 2
     with pytest.raises(ValueError, match="read-only"):
         problem.costs[0, 0] = 1
+
+
+def test_frames_without_numbers_are_told_by_column():
+    status_quo = pd.DataFrame({"agent": ["x", "y"], "p": ["two", "1"], "q": [1.0, 2.0]})
+    with pytest.raises(InvalidProblemError, match=r"column p: status_quo: found .*, expected numbers"):
+        ReallocationProblem.from_arrays(status_quo, [[1.0, 2.0]] * 2, UNIFORM)
+    with pytest.raises(InvalidProblemError, match="a column 'agent'"):
+        ReallocationProblem.from_arrays(status_quo[["q"]], [[1.0]] * 2, UNIFORM)

@@ -84,7 +84,7 @@ def commit(
                 "commitment": frozen.hash,
                 "draw": draw_id,
                 "source": source.to_dict(),
-                "agents": len(frozen.agents),
+                "agents": _people(frozen),
                 "salts": str(private) if frozen.personal else None,
             }
         )
@@ -252,10 +252,18 @@ def _salts(private: Path, draw_id: str, files: dict[str, bytes]) -> Salts | None
     return made
 
 
+def _people(frozen: Commitment) -> int:
+    """Count the agents whose rows are under salts: rows of beliefs about all are nobody's."""
+    from fairlot.io.reallocation import ALL
+
+    return sum(agent != ALL for agent, _ in frozen.agents)
+
+
 def _tell_commitment(output: Output, frozen: Commitment, result: Path) -> None:
-    n_files, n_agents = 1 + len(frozen.files) + len(frozen.personal), len(frozen.agents)
+    n_files = 1 + len(frozen.files) + len(frozen.personal)
     output.say(
-        f"Frozen for the draw '{frozen.draw}': {n_files} files, the rows of {n_agents} agents under salts"
+        f"Frozen for the draw '{frozen.draw}': {n_files} files, the rows of {_people(frozen)} agents under "
+        "salts"
     )
     output.say("Publish this line now, before anyone can know the seed:")
     output.say(f"  {frozen.hash}")

@@ -24,7 +24,9 @@ import scipy.sparse as sp
 from fairlot.errors import InvalidProblemError, Issue
 from fairlot.model.constraints import BoundSet, Limit, Quota, Resolver, Taper
 from fairlot.model.families import build_families, crossing_issues
+from fairlot.model.frames import read_wide_frame
 from fairlot.model.hierarchy import Families, FloatArray, Forest, IntArray, laminar_forest
+from fairlot.model.ids import id_issues
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,7 @@ class PseudoMarket:
     limit_sets: tuple[tuple[IntArray, int], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        issues = _ids("agent", self.agents) + _ids("good", self.goods)
+        issues = id_issues("agent", self.agents) + id_issues("good", self.goods)
         n, n_goods = len(self.agents), len(self.goods)
         set_ = object.__setattr__
         set_(self, "capacities", _counts("capacity", self.capacities, self.goods, 0, issues))
@@ -151,7 +153,7 @@ class PseudoMarket:
             For people.
         """
         if hasattr(values, "columns"):
-            values, agents, goods = _from_frame(values)
+            values, agents, goods = read_wide_frame("values", values)
         if sp.issparse(values):
             matrix = sp.csr_array(values)
         else:
@@ -261,20 +263,6 @@ def utilities(market: PseudoMarket, copies: FloatArray) -> FloatArray:
     return np.asarray(totals - loss, dtype=np.float64)
 
 
-def _ids(noun: str, ids: Sequence[str]) -> list[Issue]:
-    issues = []
-    if not ids:
-        issues.append(Issue(f"no {noun}s", expected=f"at least one {noun}"))
-    seen: set[str] = set()
-    for identifier in ids:
-        if not identifier:
-            issues.append(Issue(f"{noun} id is empty", expected="a non-empty text"))
-        elif identifier in seen:
-            issues.append(Issue(f"duplicate {noun} id", found=identifier, expected="unique ids"))
-        seen.add(identifier)
-    return issues
-
-
 def _spread(numbers: npt.ArrayLike, size: int) -> npt.NDArray[Any]:
     array = np.asarray(numbers)
     return np.broadcast_to(array, (size,)) if array.ndim == 0 else array
@@ -307,24 +295,3 @@ def _budgets(numbers: Any, agents: Sequence[str], issues: list[Issue]) -> FloatA
         issues.append(Issue(f"budget of agent '{agents[i]}'", found=f"{array[i]:g}", expected=expected))
     array.flags.writeable = False
     return array
-
-
-def _from_frame(frame: Any) -> tuple[FloatArray, list[str], list[str]]:
-    import narwhals as nw
-
-    table = nw.from_native(frame, eager_only=True)
-    if "agent" not in table.columns:
-        raise InvalidProblemError([Issue("values", found="no column 'agent'", expected="a column 'agent'")])
-    goods = [column for column in table.columns if column != "agent"]
-    cells, issues = [], []
-    for good in goods:
-        try:
-            cells.append(table.select(nw.col(good).cast(nw.Float64)).to_numpy())
-        except (TypeError, ValueError, nw.exceptions.NarwhalsError):
-            issues.append(Issue("values", column=good, found=str(table[good].dtype), expected="numbers"))
-    if issues:
-        raise InvalidProblemError(issues)
-    missing = table["agent"].is_null().to_list()
-    ids = ["" if no else str(a) for a, no in zip(table["agent"].to_list(), missing, strict=True)]
-    values = np.column_stack(cells) if cells else np.empty((len(ids), 0))
-    return values.astype(np.float64), ids, goods

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from fairlot.errors import InvalidProblemError, Issue, NotSupportedError
 from fairlot.model.beliefs import Beliefs
+from fairlot.model.frames import read_wide_frame
 from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 from fairlot.model.ids import id_issues
 
@@ -229,7 +230,7 @@ class ReallocationProblem:
             For people.
         """
         if hasattr(status_quo, "columns"):
-            status_quo, agents, tasks = _from_frame("status_quo", status_quo)
+            status_quo, agents, tasks = read_wide_frame("status_quo", status_quo)
         amounts = np.array(np.atleast_2d(np.asarray(status_quo, dtype=np.float64)))
         n, n_tasks = amounts.shape
         agent_ids = tuple(f"agent{j + 1}" for j in range(n)) if agents is None else tuple(map(str, agents))
@@ -339,28 +340,17 @@ def _rescaled(
     return amounts * scale
 
 
-def _from_frame(name: str, frame: Any) -> tuple[FloatArray, list[str], list[str]]:
-    import narwhals as nw
-
-    table = nw.from_native(frame, eager_only=True)
-    if "agent" not in table.columns:
-        raise InvalidProblemError([Issue(name, found="no column 'agent'", expected="a column 'agent'")])
-    tasks = [column for column in table.columns if column != "agent"]
-    cells = table.select(nw.col(tasks).cast(nw.Float64)).to_numpy()
-    return np.asarray(cells, dtype=np.float64), [str(a) for a in table["agent"].to_list()], tasks
-
-
 def _aligned(frame: Any, agents: Sequence[str], tasks: Sequence[str]) -> FloatArray:
     """Read a wide frame in the order of the given ids."""
-    cells, rows, columns = _from_frame("costs", frame)
-    missing = [f"agent '{a}'" for a in agents if a not in set(rows)]
-    missing += [f"task '{t}'" for t in tasks if t not in set(columns)]
-    unknown = [f"agent '{a}'" for a in rows if a not in set(agents)]
-    unknown += [f"task '{t}'" for t in columns if t not in set(tasks)]
+    cells, rows, columns = read_wide_frame("costs", frame)
+    row, column = {a: k for k, a in enumerate(rows)}, {t: k for k, t in enumerate(columns)}
+    missing = [f"agent '{a}'" for a in agents if a not in row]
+    missing += [f"task '{t}'" for t in tasks if t not in column]
+    unknown = [f"agent '{a}'" for a in sorted(row.keys() - set(agents))]
+    unknown += [f"task '{t}'" for t in sorted(column.keys() - set(tasks))]
     issues = [Issue(f"costs have no row or column for {name}") for name in missing]
     issues += [Issue(f"costs name an unknown {name}") for name in unknown]
     issues += id_issues("agent", rows)
     if issues:
         raise InvalidProblemError(issues)
-    row, column = {a: k for k, a in enumerate(rows)}, {t: k for k, t in enumerate(columns)}
     return cells[np.ix_([row[a] for a in agents], [column[t] for t in tasks])]

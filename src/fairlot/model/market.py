@@ -22,11 +22,13 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from fairlot.errors import InvalidProblemError, Issue
+from fairlot.model.conflicts import Conflict, resolve_conflicts
 from fairlot.model.constraints import BoundSet, Limit, Quota, Resolver, Taper
 from fairlot.model.families import build_families, crossing_issues
 from fairlot.model.frames import read_wide_frame
 from fairlot.model.hierarchy import Families, FloatArray, Forest, IntArray, laminar_forest
 from fairlot.model.ids import id_issues
+from fairlot.model.rows import Rows, build_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +52,19 @@ class PseudoMarket:
         Constraints by ids.
     title : str
         For people.
+    conflicts : tuple of Conflict
+        Pairs of goods that nobody can hold together, by ids.
     bound_sets : tuple of BoundSet
         Quotas, then tapers, in positions.
     limit_sets : tuple of (IntArray, int)
         Members and bound of each limit, in positions.
+    conflict_pairs : IntArray, shape (n, 2)
+        All conflicts in positions, each pair once, the smaller first.
 
     Raises
     ------
     InvalidProblemError
-        Listing every fault found. Crossing quotas are found on the first use of ``families``.
+        Listing every fault found. Crossing quotas are none: ``crossings`` tells them.
 
     Examples
     --------
@@ -77,8 +83,10 @@ class PseudoMarket:
     tapers: tuple[Taper, ...] = ()
     limits: tuple[Limit, ...] = ()
     title: str = ""
+    conflicts: tuple[Conflict, ...] = ()
     bound_sets: tuple[BoundSet, ...] = field(init=False)
     limit_sets: tuple[tuple[IntArray, int], ...] = field(init=False)
+    conflict_pairs: IntArray = field(init=False)
 
     def __post_init__(self) -> None:
         issues = id_issues("agent", self.agents) + id_issues("good", self.goods)
@@ -115,6 +123,7 @@ class PseudoMarket:
         if not isinstance(forest, Forest):
             issues += crossing_issues(forest, [limit.label for limit in self.limits], self.goods)
         set_(self, "limit_sets", tuple(resolved))
+        set_(self, "conflict_pairs", resolve_conflicts(self.conflicts, self.goods, self.per_agent, issues))
         if issues:
             raise InvalidProblemError(issues)
 
@@ -131,6 +140,7 @@ class PseudoMarket:
         quotas: Sequence[Quota] = (),
         tapers: Sequence[Taper] = (),
         limits: Sequence[Limit] = (),
+        conflicts: Sequence[Conflict] = (),
         title: str = "",
     ) -> PseudoMarket:
         """Make a market from arrays or a data frame.
@@ -147,7 +157,7 @@ class PseudoMarket:
             Per agent, or one number for all.
         agents, goods : sequence of str, optional
             Ids; default ``agent1, agent2, ...`` and ``good1, good2, ...``, or the frame's.
-        quotas, tapers, limits : sequences
+        quotas, tapers, limits, conflicts : sequences
             Constraints by ids. Without quotas an agent may hold everything she accepts.
         title : str
             For people.
@@ -171,6 +181,7 @@ class PseudoMarket:
             quotas=tuple(quotas),
             tapers=tuple(tapers),
             limits=tuple(limits),
+            conflicts=tuple(conflicts),
             title=title,
         )
 
@@ -213,11 +224,31 @@ class PseudoMarket:
         Raises
         ------
         InvalidProblemError
-            Naming the crossing sets, if some agent's quotas and tapers are not laminar.
+            Naming the crossing sets, if some agent's quotas and tapers are not laminar, or conflicts.
         """
+        if len(self.conflict_pairs):
+            one, other = (self.goods[j] for j in self.conflict_pairs[0])
+            pairs = (
+                f"{len(self.conflict_pairs)} pairs of goods exclude each other, '{one}' and '{other}' first"
+            )
+            raise InvalidProblemError([Issue(pairs, expected="quotas that are nested or disjoint")])
         return build_families(
             self.bound_sets, self.values, self.per_agent, self.goods, np.ones(self.values.nnz, bool)
         )
+
+    @cached_property
+    def crossings(self) -> tuple[Issue, ...]:
+        """Say what keeps agents' bounds from being trees: conflicts and crossing sets; empty if nothing."""
+        try:
+            _ = self.families
+        except InvalidProblemError as error:
+            return error.issues
+        return ()
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Each agent's bounds as plain rows, for markets in which sets cross or goods conflict."""
+        return build_rows(self.bound_sets, self.conflict_pairs, self.values, self.per_agent)
 
     @cached_property
     def supply_sets(self) -> tuple[sp.csr_array, FloatArray]:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from fairlot.cli import problem as problem_verbs
 from fairlot.cli import reallocation as verbs
+from fairlot.cli import result as result_verbs
 from fairlot.cli.output import Output
 from fairlot.errors import InvalidProblemError
 from fairlot.io.hospital import demo_reallocation, reallocation_template
@@ -311,7 +312,8 @@ def test_planted_lies_are_found():
 @pytest.fixture
 def run():
     app = typer.Typer(pretty_exceptions_enable=False)
-    for function in (verbs.value, verbs.design, verbs.reallocate, verbs.simulate, problem_verbs.check):
+    functions = (verbs.value, verbs.design, verbs.reallocate, verbs.simulate, problem_verbs.check)
+    for function in (*functions, result_verbs.explain):
         app.command()(function)
 
     def invoke(*arguments):
@@ -360,6 +362,12 @@ def test_from_check_to_letters(run, folder, tmp_path, method):
     files = {p.relative_to(result).as_posix(): p.read_bytes() for p in result.rglob("*") if p.is_file()}
     assert all(check.passed for check in reallocation_checks(files))
     assert run("reallocate", folder, *arguments).exit_code == 2  # the folder is there already
+    agent = next(iter(first))
+    told = json.loads(run("explain", result, "--agent", agent, "--json").stdout)
+    assert told["picked"] == first[agent]
+    assert run("explain", result, "--agent", agent).stdout.startswith(f"{agent}: you had ")
+    assert "Pick one:" in run("explain", design, "--agent", agent).stdout
+    assert run("explain", design, "--agent", "nobody").exit_code == 2
     simulated = run("simulate", folder, "--menus", design / "menus.csv", "--draws", 5, "--json")
     assert json.loads(simulated.stdout)["mean_saving"] >= 0
 

@@ -28,12 +28,16 @@ def explain(
     """Say why an agent got what she got."""
     with verb(as_json, quiet) as output:
         from fairlot.io.equilibrium import read_equilibrium
+        from fairlot.io.menus import MENUS
         from fairlot.io.results import read_result
         from fairlot.pseudomarket.explanation import explain_agent
 
         files = read_result(result)
+        if MENUS in files:
+            _explain_reallocation(output, files, agent)
+            return
         found = read_equilibrium(files)
-        drawn = _drawn(files, agent)
+        drawn = _drawn(files, agent, "good", "copies")
         explanation = explain_agent(found.market, found.prices, found.shares, agent, assignment=drawn)
         _tell(output, explanation)
         output.data(explanation.to_dict())
@@ -67,6 +71,31 @@ def verify(
             output.fail()
 
 
+def _explain_reallocation(output: Output, files: Mapping[str, bytes], agent: str) -> None:
+    """Explain a member's outcome; of a design, which has none yet, her menu."""
+    from fairlot.io.reallocation_results import read_offer, read_outcome
+    from fairlot.reallocation.explanation import explain_member, explain_offer
+
+    if "shares.csv" not in files:
+        problem, menus = read_offer(files)
+        offer = explain_offer(problem, menus, agent)
+        output.say(offer.text)
+        output.data(offer.to_dict())
+        return
+    found = read_outcome(files)
+    why = explain_member(
+        found.problem,
+        found.menus,
+        found.picks,
+        found.amounts,
+        found.prices,
+        agent,
+        drawn=_drawn(files, agent, "task", "amount"),
+    )
+    output.say("\n\n".join(why.sentences()))
+    output.data(why.to_dict())
+
+
 def _tell(output: Output, explanation: Explanation) -> None:
     for paragraph in explanation.sentences():
         output.say(paragraph)
@@ -86,8 +115,8 @@ def _number(number: float) -> str:
     return f"{round(number, 9) + 0.0:.4g}"
 
 
-def _drawn(files: Mapping[str, bytes], agent: str) -> dict[str, int] | None:
-    """Read what the draw gave the agent; None before the draw."""
+def _drawn(files: Mapping[str, bytes], agent: str, noun: str, number: str) -> dict[str, int] | None:
+    """Read what the draw gave the agent, by good or task; None before the draw."""
     from fairlot.errors import InvalidProblemError, Issue
     from fairlot.io.tables import COUNT, numbers, read_table
 
@@ -95,13 +124,13 @@ def _drawn(files: Mapping[str, bytes], agent: str) -> dict[str, int] | None:
         return None
     issues: list[Issue] = []
     table = read_table(files.__getitem__, "assignment.csv", issues)
-    if table is None or not table.require(("agent", "good", "copies"), issues):
+    if table is None or not table.require(("agent", noun, number), issues):
         raise InvalidProblemError(issues)
-    copies = numbers(table, "copies", COUNT, issues)
+    counts = numbers(table, number, COUNT, issues)
     if issues:
         raise InvalidProblemError(issues)
     return {
-        good: int(number)
-        for who, good, number in zip(table["agent"], table["good"], copies, strict=True)
+        name: int(count)
+        for who, name, count in zip(table["agent"], table[noun], counts, strict=True)
         if who == agent
     }

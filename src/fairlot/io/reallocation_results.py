@@ -223,6 +223,23 @@ def read_outcome(files: Mapping[str, bytes]) -> PublishedOutcome:
     return PublishedOutcome(problem, menus, picks, amounts, prices)
 
 
+def read_offer(files: Mapping[str, bytes]) -> tuple[ReallocationProblem, Menus]:
+    """Read the problem and the menus that a result folder of a design publishes.
+
+    Parameters
+    ----------
+    files : mapping
+        Contents by name.
+
+    Raises
+    ------
+    InvalidProblemError
+        Listing every fault.
+    """
+    problem = published_problem(files)
+    return problem, read_menus(_table(files, MENUS), problem)
+
+
 def published_problem(files: Mapping[str, bytes]) -> ReallocationProblem:
     """Read the problem that a result folder keeps under ``input/``.
 

@@ -119,38 +119,76 @@ def letter(outcome: Outcome, member: str) -> str:
 
 
 def _letter(outcome: Outcome, m: int) -> str:
-    problem, menus, member = outcome.problem, outcome.menus, outcome.members[m]
+    problem, menus = outcome.problem, outcome.menus
     j, r = int(outcome.member_agents[m]), int(outcome.picks[m])
     had, change = problem.endowment[j], outcome.displacements[m]
-    lines = [f"## {member}", "", f"You had {amounts_words(problem.tasks, had)}.", ""]
-    if r < 0:
-        lines += ["You kept what you had, and nothing changes for you.", ""]
+    ray = None if r < 0 else Ray(menus.ray_names[r], menus.changes[r])
+    lines = [f"## {outcome.members[m]}", ""]
+    for paragraph in outcome_words(problem.tasks, had, ray, change):
+        lines += [paragraph, ""]
+    if ray is None or _moves_nothing(had, ray, change):
         return "\n".join(lines)
-    ray = Ray(menus.ray_names[r], menus.changes[r])
-    lines += [f"You picked `{ray.name}`: {ray_words(problem.tasks, ray)}", ""]
-    nothing = _NOTHING * max(float(had.max()), float(np.abs(ray.change).max()))
-    if np.abs(change).max() <= nothing:
-        lines += ["It was not needed this time: you keep what you had.", ""]
-        return "\n".join(lines)
-    if ray.name != LESS:
-        share = float(change @ ray.change / (ray.change @ ray.change))
-        lines += [f"You get {number_words(100 * share)}% of that exchange.", ""]
     lines += ["| task | you had | you get | change |", "|---|---|---|---|"]
     for task, before, moved in zip(problem.tasks, had, change, strict=True):
-        moved = 0.0 if abs(moved) <= nothing else moved
-        after = 0.0 if before + moved <= nothing else before + moved
+        moved = 0.0 if abs(moved) <= _nothing(had, ray) else moved
+        after = 0.0 if before + moved <= _nothing(had, ray) else before + moved
         sign = "+" if moved > 0 else ""
         lines.append(
             f"| {task} | {number_words(before)} | {number_words(after)} | {sign}{number_words(moved)} |"
         )
-    lines += [
-        "",
-        "Where an amount is not whole, it is an average: a public draw decides, and what you then get "
-        "differs from the average by less than one per task and less than one in all. Anybody who would "
-        "rather have the exchange you picked than keep what she had is, on average, not worse off with this.",
-        "",
-    ]
+    lines += ["", f"{DRAW_WORDS} {SAFETY_WORDS}", ""]
     return "\n".join(lines)
+
+
+DRAW_WORDS = (
+    "Where an amount is not whole, it is an average: a public draw decides, and what you then get differs "
+    "from the average by less than one per task and less than one in all."
+)
+"""What a member is told of the draw."""
+
+SAFETY_WORDS = (
+    "Anybody who would rather have the exchange you picked than keep what she had is, on average, not worse "
+    "off with this."
+)
+"""What a member who picked an exchange is promised."""
+
+
+def outcome_words(tasks: Sequence[str], had: FloatArray, ray: Ray | None, change: FloatArray) -> list[str]:
+    """Say what a member had, what she picked and what she gets, a paragraph an entry.
+
+    Parameters
+    ----------
+    tasks : sequence of str
+        Names.
+    had : FloatArray, shape (n_tasks,)
+        Instances before.
+    ray : Ray or None
+        Her pick; None where she kept.
+    change : FloatArray, shape (n_tasks,)
+        Expected displacement.
+    """
+    paragraphs = [f"You had {amounts_words(tasks, had)}."]
+    if ray is None:
+        return [*paragraphs, "You kept what you had, and nothing changes for you."]
+    paragraphs.append(f"You picked `{ray.name}`: {ray_words(tasks, ray)}")
+    if _moves_nothing(had, ray, change):
+        paragraphs.append("It was not needed this time: you keep what you had.")
+    elif ray.name != LESS:
+        paragraphs.append(f"You get {number_words(100 * extent_along(ray, change))}% of that exchange.")
+    return paragraphs
+
+
+def extent_along(ray: Ray, change: FloatArray) -> float:
+    """Measure how far a displacement goes along a ray: 0 not at all, 1 to its full extent."""
+    return float(change @ ray.change / (ray.change @ ray.change))
+
+
+def _nothing(had: FloatArray, ray: Ray) -> float:
+    return _NOTHING * max(float(had.max()), float(np.abs(ray.change).max()))
+
+
+def _moves_nothing(had: FloatArray, ray: Ray, change: FloatArray) -> bool:
+    return bool(np.abs(change).max() <= _nothing(had, ray))
 
 
 def letters_document(outcome: Outcome) -> str:

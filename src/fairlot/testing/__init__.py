@@ -15,6 +15,7 @@ from fairlot.testing.oracles import (
     utility_of_mean,
 )
 from fairlot.testing.strategies import pseudo_markets
+from fairlot.testing.timetables import timetable_market
 
 __all__ = [
     "VALUE_KINDS",
@@ -26,6 +27,7 @@ __all__ = [
     "course_market",
     "pseudo_markets",
     "random_values",
+    "timetable_market",
     "unit_demand",
     "utility_of_mean",
 ]

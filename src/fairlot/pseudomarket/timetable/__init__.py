@@ -1,0 +1,1 @@
+"""Markets whose quotas cross: an equilibrium, and a lottery over assignments, instance by instance."""

@@ -170,6 +170,12 @@ class Valuation(Expression):
         Everything that composes valuations uses this one question: ``before`` outweighs any value (it
         keeps goods out), ``after`` breaks ties.
         """
+        return steepest_ascent(self._worth(before, cost, after), self._some_bundle(), self.n_goods)
+
+    def _worth(
+        self, before: Sequence[int], cost: Sequence[Number], after: Sequence[Number]
+    ) -> Callable[[int], tuple[Number, ...] | None]:
+        """Return what :meth:`_argmax` maximises, as a function of bitmasks; None outside the domain."""
 
         def worth(mask: int) -> tuple[Number, ...] | None:
             value = self._value(mask)
@@ -182,7 +188,7 @@ class Valuation(Expression):
                 -sum(after[j] for j in goods),
             )
 
-        return steepest_ascent(worth, self._some_bundle(), self.n_goods)
+        return worth
 
     def _costs(self, prices: Sequence[Any], money_value: Any) -> tuple[list[Number], list[Number]]:
         """Check prices and value of money; return α p and p."""
@@ -203,13 +209,9 @@ class Valuation(Expression):
                 raise InvalidProblemError([Issue("bundle", found=repr(j), expected=expected)])
         return mask_of(bundle)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # What was computed on demand need not travel between processes.
-        return {name: part for name, part in self.__dict__.items() if name != "_table"}
-
 
 def steepest_ascent(worth: Callable[[int], tuple[Number, ...] | None], start: int, n_goods: int) -> int:
-    """Climb from a bundle by the best single addition, removal or swap until none improves.
+    """Climb from a bundle by the best addition or removal, else the best swap, until none improves.
 
     For an M♮-concave ``worth`` the end is the best bundle of all.
 
@@ -235,14 +237,17 @@ def steepest_ascent(worth: Callable[[int], tuple[Number, ...] | None], start: in
     while True:
         inside = goods_in(here)
         outside = [j for j in range(n_goods) if not here >> j & 1]
-        nearby = [here | 1 << j for j in outside]
-        nearby += [here ^ 1 << k for k in inside]
-        nearby += [here ^ 1 << k | 1 << j for j in outside for k in inside]
+        single = [here ^ 1 << j for j in range(n_goods)]
+        swaps = (here ^ 1 << k | 1 << j for j in outside for k in inside)
+        # Swaps are many: they are looked at only where no single good helps.
         step = None
-        for mask in nearby:
-            found = worth(mask)
-            if found is not None and found > best:
-                step, best = mask, found
+        for nearby in (single, swaps):
+            for mask in nearby:
+                found = worth(mask)
+                if found is not None and found > best:
+                    step, best = mask, found
+            if step is not None:
+                break
         if step is None:
             return here
         here = step

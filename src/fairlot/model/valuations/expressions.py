@@ -54,6 +54,14 @@ def finite(given: Any, name: str = "a number") -> Number:
     return value
 
 
+def rounding(values: Iterable[Number], share: float = 1e-9) -> float:
+    """Return what floats of these sizes may miss an equation by; 0 where all numbers are exact."""
+    listed = list(values)
+    if not any(isinstance(value, float) for value in listed):
+        return 0
+    return share * max(abs(float(value)) for value in listed)
+
+
 def mask_of(goods: Iterable[int]) -> int:
     """Return the bitmask of a set of goods: good j is bit j.
 
@@ -128,6 +136,10 @@ class Expression:
                 [Issue("JSON of another kind", found=type(found).__name__, expected=cls.__name__)]
             )
         return found
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        # What was computed on demand does not travel between processes; it is made anew from the fields.
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
 
     def _as_written(self) -> Expression:
         """Return the expression to write in JSON: itself, unless a part has no JSON of its own."""

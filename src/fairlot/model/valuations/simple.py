@@ -13,7 +13,8 @@ from fairlot.model.valuations.bounds import Bound, check_hierarchy, goods_mask
 from fairlot.model.valuations.expressions import INFINITY, Expression, Number, finite, goods_in, number
 
 
-def _non_negative(values: Sequence[Any], name: str) -> tuple[Number, ...]:
+def non_negative(values: Sequence[Any], name: str) -> tuple[Number, ...]:
+    """Check that values are finite numbers of at least 0."""
     checked = tuple(finite(value, f"{name} {j}") for j, value in enumerate(values))
     issues = [
         Issue(f"{name} {j}", found=str(value), expected="at least 0")
@@ -66,7 +67,7 @@ class UnitDemand(Valuation):
     values: tuple[Number, ...]
 
     def __post_init__(self) -> None:
-        self._set(values=_non_negative(self.values, "value of good"))
+        self._set(values=non_negative(self.values, "value of good"))
 
     @property
     def n_goods(self) -> int:
@@ -96,7 +97,7 @@ class Additive(Valuation):
     values: tuple[Number, ...]
 
     def __post_init__(self) -> None:
-        self._set(values=_non_negative(self.values, "value of good"))
+        self._set(values=non_negative(self.values, "value of good"))
 
     @property
     def n_goods(self) -> int:

@@ -6,18 +6,18 @@ Exact for independent uniform costs,
    P\Big(\sum_i a_i U_i < t\Big)
    = \frac{1}{n! \prod_i a_i} \sum_{v \in \{0,1\}^n} (-1)^{|v|} (t - a \cdot v)_+^n ,
 
-and for samples; otherwise the probability given all costs but one, which the distribution function
+for two lognormal costs and for samples; otherwise the probability given all costs but one, which the distribution function
 of that one gives, averaged over a scrambled Sobol sequence.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import gammaln, ndtr
 from scipy.stats import qmc
 
 from fairlot.model.beliefs import FAMILIES, Beliefs
-from fairlot.model.hierarchy import FloatArray, IntArray
+from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 
 _MOST_UNIFORM = 12
 _MOST_CANCELLATION = 1e8
@@ -58,20 +58,39 @@ def acceptance(
     result = np.empty(len(changes))
     for r, (agent, change) in enumerate(zip(agents.tolist(), changes, strict=True)):
         known = beliefs.of(agent)
-        exact = _exact(known, change)
+        exact = exact_probability(known, change)
         if exact is None:
             if points is None:
                 points = qmc.Sobol(changes.shape[1], seed=seed).random(n_types)
-            exact = _smoothed(known, change, points)
+            exact = conditional_probability(known, change, known.types(points[:, None, :])[:, 0])
         result[r] = exact
     return result
 
 
-def _exact(belief: Beliefs, change: FloatArray) -> float | None:
+def exact_probability(belief: Beliefs, change: FloatArray) -> float | None:
+    """Evaluate the probability of a strict gain where a formula gives it.
+
+    Parameters
+    ----------
+    belief : Beliefs
+        About one agent, shape (1, n_tasks).
+    change : FloatArray, shape (n_tasks,)
+        The ray.
+
+    Returns
+    -------
+    float or None
+        For samples, for uniform and known costs, and for two lognormal costs without ends; else None.
+    """
     if belief.samples is not None:
         loads = belief.samples[:, 0] @ change
         return float((loads < -1e-12 * np.abs(belief.samples[:, 0]) @ np.abs(change)).mean())
     moved = change != 0
+    if moved.sum() == 2 and (change < 0).sum() == 1 and _endless_lognormal(belief)[moved].all():
+        gives, takes = change < 0, change > 0
+        median, sigma = belief.parameters[0].T
+        margin = np.log(-change[gives] * median[gives] / (change[takes] * median[takes]))
+        return float(ndtr(margin / np.hypot(sigma[gives], sigma[takes]))[0])
     if not np.isin(belief.family[0, moved], _PLAIN).all():
         return None
     return uniform_probability(change[moved], belief.low[0, moved], belief.high[0, moved])
@@ -110,8 +129,18 @@ def uniform_probability(change: FloatArray, low: FloatArray, high: FloatArray) -
     return 1 - probability if upper_half else probability
 
 
-def _smoothed(belief: Beliefs, change: FloatArray, points: FloatArray) -> float:
-    types = belief.types(points[:, None, :])[:, 0]
+def conditional_probability(belief: Beliefs, change: FloatArray, types: FloatArray) -> float:
+    """Average the probability of a gain given all costs but one over types.
+
+    Parameters
+    ----------
+    belief : Beliefs
+        About one agent, independent marginals.
+    change : FloatArray, shape (n_tasks,)
+        The ray.
+    types : FloatArray, shape (n_types, n_tasks)
+        Drawn from the belief; the cost that matters most is not used.
+    """
     spread = np.abs(change) * types.std(axis=0)
     free = int(spread.argmax())
     if spread[free] == 0:
@@ -121,3 +150,9 @@ def _smoothed(belief: Beliefs, change: FloatArray, points: FloatArray) -> float:
     threshold[:, free] = -rest / change[free]
     below = belief.cumulative(threshold[:, None, :])[:, 0, free]
     return float(np.mean(below if change[free] > 0 else 1 - below))
+
+
+def _endless_lognormal(belief: Beliefs) -> BoolArray:
+    """Find the lognormal marginals that are not truncated, shape (n_tasks,)."""
+    lognormal = belief.family[0] == list(FAMILIES).index("lognormal")
+    return np.asarray(lognormal & (belief.low[0] == 0) & np.isinf(belief.high[0]))

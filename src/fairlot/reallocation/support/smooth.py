@@ -5,9 +5,9 @@ By the complete parametrisation (:mod:`fairlot.reallocation.obvious.parameters`)
 .. math:: \kappa^k = -A^k + \sum_{l \ne k} r_{kl} A^l + S^k, \qquad
           0 \le A^k \le \eta, \quad S^k \ge 0, \quad r_{kl} = e^{\rho_{kl}} = 1 / r_{lk}
 
-is polarized, so that with the *blocks* :math:`\{i : A^k_i > 0\}` given only bounds remain. Types are scaled to
-:math:`c \cdot \eta = 1`, and :math:`1[c \cdot \kappa < 0]` becomes :math:`\sigma(-c \cdot \kappa / h)`. Caps
-scale a ray by its extent, where :math:`\max(1, u_1, u_2, \dots)` of growth over room becomes a p-norm.
+is polarized, so that with the *blocks* :math:`\{i : A^k_i > 0\}` given only bounds remain. Types are scaled
+to :math:`c \cdot \eta = 1`, and :math:`1[c \cdot \kappa < 0]` becomes :math:`\sigma(-c \cdot \kappa / h)`.
+Caps scale a ray by its extent, where :math:`\max(1, u_1, u_2, \dots)` of growth over room becomes a p-norm.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ class Terms:
             raise InvalidProblemError(
                 [
                     Issue(
-                        f"the belief about {tasks} gives costs near 0 so much weight that E[1/c] is infinite: "
+                        f"the belief about {tasks} has so much weight near 0 that E[1/c] is infinite: "
                         "a best menu need not exist",
                         expected="a support that starts above 0, or a cap on the load or on tasks",
                     )

@@ -6,8 +6,8 @@ Exact for independent uniform costs,
    P\Big(\sum_i a_i U_i < t\Big)
    = \frac{1}{n! \prod_i a_i} \sum_{v \in \{0,1\}^n} (-1)^{|v|} (t - a \cdot v)_+^n ,
 
-for two lognormal costs and for samples; otherwise the probability given all costs but one, which the distribution function
-of that one gives, averaged over a scrambled Sobol sequence.
+for two lognormal costs and for samples; otherwise the probability given all costs but one, which the
+distribution function of that one gives, averaged over a scrambled Sobol sequence.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 _MOST_UNIFORM = 12
 _MOST_CANCELLATION = 1e8
 """Largest sum of terms, relative to 1, for which extended precision leaves ten digits."""
+_ENOUGH_TO_RANK = 256
+"""Types on which the cost that matters most is picked; any cost would do."""
 _PLAIN = [code for code, name in enumerate(FAMILIES) if name in ("uniform", "degenerate")]
 
 
@@ -55,14 +57,20 @@ def acceptance(
     array([0.1875])
     """
     points: FloatArray | None = None
+    types: FloatArray | None = None
     result = np.empty(len(changes))
-    for r, (agent, change) in enumerate(zip(agents.tolist(), changes, strict=True)):
-        known = beliefs.of(agent)
+    last = -1
+    for r in np.argsort(agents, kind="stable").tolist():  # agent by agent: each is drawn once
+        agent, change = int(agents[r]), changes[r]
+        if agent != last:
+            known, types, last = beliefs.of(agent), None, agent
         exact = exact_probability(known, change)
         if exact is None:
             if points is None:
                 points = qmc.Sobol(changes.shape[1], seed=seed).random(n_types)
-            exact = conditional_probability(known, change, known.types(points[:, None, :])[:, 0])
+            if types is None:
+                types = known.types(points[:, None, :])[:, 0]
+            exact = conditional_probability(known, change, types)
         result[r] = exact
     return result
 
@@ -141,14 +149,16 @@ def conditional_probability(belief: Beliefs, change: FloatArray, types: FloatArr
     types : FloatArray, shape (n_types, n_tasks)
         Drawn from the belief; the cost that matters most is not used.
     """
-    spread = np.abs(change) * types.std(axis=0)
+    spread = np.abs(change) * types[:_ENOUGH_TO_RANK].std(axis=0)
     free = int(spread.argmax())
     if spread[free] == 0:
         return float(types[0] @ change < 0)
     rest = types @ np.where(np.arange(len(change)) == free, 0.0, change)
-    threshold = types.copy()
-    threshold[:, free] = -rest / change[free]
-    below = belief.cumulative(threshold[:, None, :])[:, 0, free]
+    column = slice(free, free + 1)
+    of_one = Beliefs(
+        belief.low[:, column], belief.high[:, column], belief.family[:, column], belief.parameters[:, column]
+    )
+    below = of_one.cumulative(-rest[:, None, None] / change[free])
     return float(np.mean(below if change[free] > 0 else 1 - below))
 
 

@@ -211,7 +211,7 @@ def demand_slopes(
     return used
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def step_and_project(
     primal: FloatArray,
     dual: FloatArray,
@@ -232,3 +232,218 @@ def step_and_project(
         new_primal[k] = (larger if w > 0.0 else smaller) / scale
         new_dual[k] = smaller if w > 0.0 else larger
     return new_primal, new_dual
+
+
+@njit(cache=True, error_model="numpy")
+def largest_ratio(change: FloatArray, base: FloatArray) -> float:
+    """Compute the largest magnitude of change over base; infinite if any is NaN."""
+    largest = 0.0
+    whole = 0.0
+    for k in range(len(base)):
+        ratio = abs(change[k] / base[k])
+        whole += ratio
+        largest = max(largest, ratio)
+    return largest if whole < np.inf else np.inf
+
+
+@njit(cache=True)
+def demand_gaps(
+    start: IntArray,
+    good: IntArray,
+    leaf: IntArray,
+    parent: IntArray,
+    at_cap: IntArray,
+    value: FloatArray,
+    cap: FloatArray,
+    primal: FloatArray,
+    dual: FloatArray,
+    alpha: FloatArray,
+    price: FloatArray,
+    y: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    r"""Evaluate what pairs say: gaps of stationarity and of caps, spending, sales and node totals.
+
+    Parameters
+    ----------
+    start, good, leaf, parent : IntArray
+        Offsets of the agents' pairs, goods and innermost nodes of the pairs, the trees.
+    at_cap : IntArray, shape (n_pairs,)
+        Where the products of caps are among all products; -1 for pairs without.
+    value, cap : FloatArray, shape (n_pairs,)
+        v and c.
+    primal, dual : FloatArray, shape (n_products,)
+        All products; those of pairs come first.
+    alpha : FloatArray, shape (n_agents,)
+        :math:`\alpha + \varepsilon`.
+    price : FloatArray, shape (n_goods,)
+        p.
+    y : FloatArray, shape (n_nodes,)
+        Duals of the nodes.
+
+    Returns
+    -------
+    stationarity : FloatArray, shape (n_pairs,)
+        :math:`v - \alpha p - E^\top y - w + z`.
+    room : FloatArray, shape (n_capped,)
+        :math:`c - x - r`, in the order of the caps' products.
+    spent, sold, totals : FloatArray
+        :math:`p \cdot x_i`, :math:`\sum_i x_i` and :math:`E x`.
+    """
+    n_pairs = len(good)
+    above = y.copy()
+    for a in range(len(parent) - 1, -1, -1):
+        if parent[a] >= 0:
+            above[a] += above[parent[a]]
+    stationarity = np.empty(n_pairs)
+    n_capped = 0
+    for k in range(n_pairs):
+        n_capped += at_cap[k] >= 0
+    room = np.empty(n_capped)
+    spent, sold, totals = np.zeros(len(alpha)), np.zeros(len(price)), np.zeros(len(parent))
+    for i in range(len(alpha)):
+        cost = 0.0
+        for k in range(start[i], start[i + 1]):
+            x, p = primal[k], price[good[k]]
+            gap = value[k] - alpha[i] * p + dual[k]
+            if leaf[k] >= 0:
+                gap -= above[leaf[k]]
+                totals[leaf[k]] += x
+            if at_cap[k] >= 0:
+                gap -= dual[at_cap[k]]
+                room[at_cap[k] - n_pairs] = cap[k] - x - primal[at_cap[k]]
+            stationarity[k] = gap
+            cost += p * x
+            sold[good[k]] += x
+        spent[i] = cost
+    for a in range(len(parent)):
+        if parent[a] >= 0:
+            totals[parent[a]] += totals[a]
+    return stationarity, room, spent, sold, totals
+
+
+@njit(cache=True, error_model="numpy")
+def pair_weights(at_cap: IntArray, ratio: FloatArray) -> FloatArray:
+    """Compute D of the pairs, from the ratios dual over primal of all products."""
+    weight = np.empty(len(at_cap))
+    for k in range(len(at_cap)):
+        weight[k] = 1.0 / (ratio[k] + ratio[at_cap[k]] if at_cap[k] >= 0 else ratio[k])
+    return weight
+
+
+@njit(cache=True)
+def money_response(
+    start: IntArray,
+    good: IntArray,
+    price: FloatArray,
+    weight: FloatArray,
+    spending: FloatArray,
+    alpha: FloatArray,
+    x: FloatArray,
+    n_goods: int,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    r"""Compute :math:`p^\top P p` of every agent, :math:`\alpha P p - x`, and the sums of αD by good."""
+    response, loss, terms = np.empty(len(alpha)), np.empty(len(good)), np.zeros(n_goods)
+    for i in range(len(alpha)):
+        cost = 0.0
+        for k in range(start[i], start[i + 1]):
+            cost += price[k] * spending[k]
+            loss[k] = alpha[i] * spending[k] - x[k]
+            terms[good[k]] += alpha[i] * weight[k]
+        response[i] = cost
+    return response, loss, terms
+
+
+@njit(cache=True, error_model="numpy")
+def pair_forces(
+    at_cap: IntArray,
+    products: FloatArray,
+    primal: FloatArray,
+    dual: FloatArray,
+    stationarity: FloatArray,
+    room: FloatArray,
+) -> FloatArray:
+    """Compute f of :func:`tree_solve` before prices and money move, shape (n_pairs,)."""
+    n_pairs = len(stationarity)
+    force = np.empty(n_pairs)
+    for k in range(n_pairs):
+        force[k] = stationarity[k] + products[k] / primal[k]
+        c = at_cap[k]
+        if c >= 0:
+            force[k] -= (products[c] - dual[c] * room[c - n_pairs]) / primal[c]
+    return force
+
+
+@njit(cache=True)
+def balance_money(
+    start: IntArray,
+    good: IntArray,
+    price: FloatArray,
+    held: FloatArray,
+    spending: FloatArray,
+    unspent: FloatArray,
+    response: FloatArray,
+    n_goods: int,
+) -> tuple[FloatArray, FloatArray]:
+    """Choose every agent's change of α so that her budget holds at fixed prices.
+
+    Returns
+    -------
+    money : FloatArray, shape (n_agents,)
+        The changes.
+    sold : FloatArray, shape (n_goods,)
+        Changes of copies of all agents together.
+    """
+    money, sold = np.empty(len(unspent)), np.zeros(n_goods)
+    for i in range(len(unspent)):
+        cost = 0.0
+        for k in range(start[i], start[i + 1]):
+            cost += price[k] * held[k]
+        money[i] = (cost - unspent[i]) / response[i]
+        for k in range(start[i], start[i + 1]):
+            sold[good[k]] += held[k] - spending[k] * money[i]
+    return money, sold
+
+
+@njit(cache=True)
+def answer_prices(
+    start: IntArray,
+    good: IntArray,
+    price: FloatArray,
+    loss: FloatArray,
+    response: FloatArray,
+    alpha: FloatArray,
+    forced_cost: FloatArray,
+    d_p: FloatArray,
+    money: FloatArray,
+    force: FloatArray,
+) -> None:
+    """Let α and f answer a change of prices, both in place."""
+    for i in range(len(money)):
+        change = -forced_cost[i]
+        for k in range(start[i], start[i + 1]):
+            change += loss[k] * d_p[good[k]]
+        money[i] -= change / response[i]
+        for k in range(start[i], start[i + 1]):
+            force[k] -= alpha[i] * d_p[good[k]] + price[k] * money[i]
+
+
+@njit(cache=True, error_model="numpy")
+def split_pairs(
+    at_cap: IntArray,
+    products: FloatArray,
+    primal: FloatArray,
+    ratio: FloatArray,
+    room: FloatArray,
+    d_x: FloatArray,
+    d_primal: FloatArray,
+    d_dual: FloatArray,
+) -> None:
+    """Fill in the directions of the pairs' products, copies and caps, from those of the copies."""
+    n_pairs = len(d_x)
+    for k in range(n_pairs):
+        d_primal[k] = d_x[k]
+        d_dual[k] = products[k] / primal[k] - ratio[k] * d_x[k]
+        c = at_cap[k]
+        if c >= 0:
+            d_primal[c] = room[c - n_pairs] - d_x[k]
+            d_dual[c] = products[c] / primal[c] - ratio[c] * d_primal[c]

@@ -22,7 +22,17 @@ import scipy.linalg as la
 import scipy.sparse as sp
 
 from fairlot.model.hierarchy import FloatArray
-from fairlot.pseudomarket.joint.kernels import demand_slopes, tree_solve, tree_weights
+from fairlot.pseudomarket.joint.kernels import (
+    answer_prices,
+    balance_money,
+    demand_slopes,
+    money_response,
+    pair_forces,
+    pair_weights,
+    split_pairs,
+    tree_solve,
+    tree_weights,
+)
 from fairlot.pseudomarket.joint.system import JointSystem, Residual, State
 
 _NO_BOUND = 1e300
@@ -36,9 +46,7 @@ class Linearization:
         s, c = system, system.compiled
         self.system, self.state = system, state
         self.ratio = state.dual / state.primal
-        curvature = self.ratio[s.b_x].copy()
-        curvature[s.capped] += self.ratio[s.b_cap]
-        self.weight = 1.0 / curvature
+        self.weight = pair_weights(s.at_cap, self.ratio)
         theta = np.zeros(c.n_nodes)
         theta[s.upper] += self.ratio[s.b_upper]
         theta[s.lower] += self.ratio[s.b_lower]
@@ -51,16 +59,23 @@ class Linearization:
         self.money = state.dual[s.b_money] + s.epsilon
         self.price = s.prices(state)[c.good]
         self.spending, _, _ = self._solve(self.price, np.zeros(c.n_nodes))
-        response = np.bincount(c.agent, self.price * self.spending, minlength=c.n_agents)
+        response, self.loss, terms = money_response(
+            c.start,
+            c.good,
+            self.price,
+            self.weight,
+            self.spending,
+            self.money,
+            state.primal[s.b_x],
+            c.n_goods,
+        )
         self.response = response + 1.0 / self.ratio[s.b_money]
-        self.loss = self.money[c.agent] * self.spending - state.primal[s.b_x]
         matrix = self._slopes()
         if len(c.supply) > c.n_goods:
             matrix = c.rows @ (c.rows @ matrix.T).T
         diagonal = np.arange(len(c.supply))
         matrix[diagonal, diagonal] += 1.0 / self.ratio[s.b_supply]
         # Where prices are free to move, what is left of large terms that cancel is rounding.
-        terms = np.bincount(c.good, self.money[c.agent] * self.weight, minlength=c.n_goods)
         matrix[diagonal, diagonal] += 1e-13 * (c.rows @ terms)
         # Unlike lu_factor, silent at a zero pivot: such a step is infinite and refused by its size.
         self.lu = la.lapack.dgetrf(matrix, overwrite_a=True)[:2]
@@ -116,8 +131,7 @@ class Linearization:
         """
         s, c, r = self.system, self.system.compiled, residual
         primal, dual, ratio = self.state.primal, self.state.dual, self.ratio
-        force = r.stationarity + products[s.b_x] / primal[s.b_x]
-        force[s.capped] -= (products[s.b_cap] - dual[s.b_cap] * r.cap) / primal[s.b_cap]
+        force = pair_forces(s.at_cap, products, primal, dual, r.stationarity, r.cap)
         shift = np.zeros(c.n_nodes)
         shift[s.upper] -= (products[s.b_upper] - dual[s.b_upper] * r.upper) / primal[s.b_upper]
         shift[s.lower] += (products[s.b_lower] - dual[s.b_lower] * r.lower) / primal[s.b_lower]
@@ -126,25 +140,30 @@ class Linearization:
         shift[s.taper] = r.taper + gap - products[s.b_taper] / dual[s.b_taper]
         shift[s.equal] = r.equal
         held, _, _ = self._solve(force, shift)
-        cost = np.bincount(c.agent, self.price * held, minlength=c.n_agents)
         unspent = r.money - products[s.b_money] / dual[s.b_money]
-        money = (cost - unspent) / self.response
-        sold = np.bincount(c.good, held - self.spending * money[c.agent], minlength=c.n_goods)
+        d_alpha, sold = balance_money(
+            c.start, c.good, self.price, held, self.spending, unspent, self.response, c.n_goods
+        )
         right = c.rows @ sold - r.supply + products[s.b_supply] / dual[s.b_supply]
         d_q = la.lu_solve(self.lu, right, check_finite=False)
         d_p = c.rows.T @ d_q
-        change = np.bincount(c.agent, self.loss * d_p[c.good], minlength=c.n_agents)
-        if s.has_forced:
-            change -= s.forced @ d_p
-        d_alpha = money - change / self.response
-        force -= self.money[c.agent] * d_p[c.good] + self.price * d_alpha[c.agent]
+        forced_cost = s.forced @ d_p if s.has_forced else np.zeros(c.n_agents)
+        answer_prices(
+            c.start,
+            c.good,
+            self.price,
+            self.loss,
+            self.response,
+            self.money,
+            forced_cost,
+            d_p,
+            d_alpha,
+            force,
+        )
         d_x, d_y, totals = self._solve(force, shift)
         d_primal, d_dual = np.empty_like(primal), np.empty_like(dual)
-        d_primal[s.b_x] = d_x
-        d_primal[s.b_cap] = r.cap - d_x[s.capped]
+        split_pairs(s.at_cap, products, primal, ratio, r.cap, d_x, d_primal, d_dual)
         d_dual[s.b_money], d_dual[s.b_supply] = d_alpha, d_q
-        for block in (s.b_x, s.b_cap):
-            d_dual[block] = products[block] / primal[block] - ratio[block] * d_primal[block]
         for block in (s.b_money, s.b_supply):
             d_primal[block] = products[block] / dual[block] - d_dual[block] / ratio[block]
         self._bounds(products, r, d_y, totals, d_primal, d_dual)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairlot.progress import Reporter
-from fairlot.pseudomarket.joint.kernels import step_and_project
+from fairlot.pseudomarket.joint.kernels import largest_ratio, step_and_project
 from fairlot.pseudomarket.joint.newton import Linearization
 from fairlot.pseudomarket.joint.system import JointSystem, Residual, State
 
@@ -112,8 +112,7 @@ def project(system: JointSystem, state: State, step: State, length: float, mu: f
 
 def relative_size(state: State, step: State) -> float:
     """Largest change of a variable relative to itself; infinite if the step is not finite."""
-    size = float(np.abs(step.primal / state.primal).max(initial=0.0))
-    return size if np.isfinite(size) else np.inf
+    return float(largest_ratio(step.primal, state.primal))
 
 
 def line_search(

@@ -27,7 +27,7 @@ import numpy as np
 
 from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.pseudomarket.compiled import CompiledMarket, Point
-from fairlot.pseudomarket.joint.kernels import node_totals, pair_duals
+from fairlot.pseudomarket.joint.kernels import demand_gaps
 
 _ROWS = 1024
 """Rank-one terms gathered before they are multiplied out."""
@@ -132,6 +132,8 @@ class JointSystem:
         self.member, self.member_start = order, np.concatenate([[0], np.cumsum(counts)])
         self.forced = compiled.forced_matrix
         self.has_forced = self.forced.nnz > 0
+        self.at_cap: IntArray = np.full(compiled.n_pairs, -1, dtype=np.int64)
+        self.at_cap[self.capped] = compiled.n_pairs + np.arange(len(self.capped))
         # A product of dense rows beats scattered updates once a third of the goods is involved.
         self.wide = max(8, compiled.n_goods // 3)
         pairs = np.diff(compiled.start)
@@ -155,22 +157,28 @@ class JointSystem:
     def residual(self, state: State, mu: float) -> Residual:
         """Evaluate the linear equations at a state."""
         c = self.compiled
-        x = state.primal[self.b_x]
         p = self.prices(state)
-        price = p[c.good]
-        stationarity = self.value - (state.dual[self.b_money] + self.epsilon)[c.agent] * price
-        stationarity -= pair_duals(self.leaf, c.parent, self.node_duals(state))
-        stationarity[self.capped] -= state.dual[self.b_cap]
-        stationarity += state.dual[self.b_x]
-        totals = node_totals(self.leaf, c.parent, x)
+        stationarity, room, spent, sold, totals = demand_gaps(
+            c.start,
+            c.good,
+            self.leaf,
+            c.parent,
+            self.at_cap,
+            self.value,
+            c.cap,
+            state.primal,
+            state.dual,
+            state.dual[self.b_money] + self.epsilon,
+            p,
+            self.node_duals(state),
+        )
         slack, excess = state.primal[self.b_taper], state.primal[self.b_excess]
-        money = c.budget - np.bincount(c.agent, price * x, minlength=c.n_agents)
+        money = c.budget - spent
         if self.has_forced:
             money -= self.forced @ p
-        sold = np.bincount(c.good, x, minlength=c.n_goods)
         return Residual(
             stationarity=stationarity,
-            cap=(c.cap - x)[self.capped] - state.primal[self.b_cap],
+            cap=room,
             upper=(c.upper - totals)[self.upper] - state.primal[self.b_upper],
             lower=(totals - c.lower)[self.lower] - state.primal[self.b_lower],
             taper=(c.upper - totals)[self.taper] + excess - slack,

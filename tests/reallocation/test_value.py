@@ -417,6 +417,17 @@ def test_kernel_value_and_gradient_match_a_plain_reference():
         assert_allclose(bilateral._hard_values(trade[None], first, second, gain), [hard], rtol=1e-12)
 
 
+def test_many_agents_every_pair_is_searched_and_little_is_lost_by_a_rough_look_first(monkeypatch):
+    problem = random_problem(np.random.default_rng(16), n_agents=26)
+    found = best_bilateral_trades(problem)
+    pairs = {(t.first, t.second) for t in found.trades}
+    assert len(pairs) == len(found.trades) > 300  # of 325: hardly any has nothing to trade
+    monkeypatch.setattr(bilateral, "_PARTNERS", problem.n_agents)
+    thorough = best_bilateral_trades(problem)
+    assert_allclose(found.saving, thorough.saving, rtol=5e-3)
+    assert_allclose(found.trades[0].saving, thorough.trades[0].saving, rtol=1e-9)
+
+
 def matchings(pairs):
     """List all sets of disjoint pairs."""
     if not pairs:

@@ -14,7 +14,9 @@ from wide h to narrow, starting from trades that hand a the tasks with the large
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -29,11 +31,13 @@ from fairlot.reallocation.obvious.rays import full_extent, ray_extents
 from fairlot.reallocation.programs import LinearProgram, solve_program
 from fairlot.reallocation.value.acceptance import acceptance
 
-_WIDTHS = np.array([0.2, 0.06, 0.02])
-_STEPS = 25
-_STARTS = 3
-_PARTNERS = 20
 _TYPES = 256
+_ROUGH = (np.array([0.1, 0.03]), 6, 1, 128)
+_FINE = (np.array([0.2, 0.06, 0.02]), 25, 3, _TYPES)
+"""Widths, steps at each, starts and types of a search."""
+_SCORING_TYPES = 1 << 11
+_PARTNERS = 20
+"""So many partners of each agent, the best in the rough search, get the fine one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +90,8 @@ def best_bilateral_trades(
     Parameters
     ----------
     problem : ReallocationProblem
-        The agents. Every pair is screened; a pair is searched if it is among the 20 most promising of
-        either agent.
+        The agents. Every pair is searched; with more than 21 agents roughly first, and again, with more
+        starts, types and steps, where it is among the 20 best of either agent.
     seed : int
         Of the types that the search looks at.
     reporter : Reporter, optional
@@ -104,24 +108,16 @@ def best_bilateral_trades(
         problem.beliefs.types(np.repeat(points[:, None], n, axis=1)).transpose(1, 0, 2)
     )
     promise = np.zeros((n, n))
-    for a in range(n - 1):
-        others = np.arange(a + 1, n)
-        starts, promises = _screen(problem, types, a, others)
-        promise[a, others] = promise[others, a] = promises.max(axis=1, initial=0.0)
-        reporter.update(0.2 * a / n)
-    kept = _among_the_best(promise)
-    rows: list[tuple[int, int, FloatArray]] = []
-    for a in range(n - 1):
-        reporter.update(0.2 + 0.8 * a / n)
-        others = np.flatnonzero(kept[a, a + 1 :]) + a + 1
-        starts, promises = _screen(problem, types, a, others)
-        for k, b in enumerate(others.tolist()):
-            gain = problem.costs[b] - problem.costs[a]
-            bounds = trade_bounds(problem, a, b)
-            best = starts[k, np.argsort(-promises[k], kind="stable")[:_STARTS]]
-            trade = _best_trade(types[a], types[b], gain, *bounds, best)
-            if gain @ trade > 0:
-                rows.append((a, b, trade))
+    found: dict[tuple[int, int], FloatArray] = {}
+    everybody = np.ones((n, n), dtype=np.bool_)
+    if n > _PARTNERS + 1:
+        for a, b, trade, saving in _searched(problem, types, everybody, _ROUGH, reporter, (0.0, 0.6)):
+            found[a, b] = trade
+            promise[a, b] = promise[b, a] = saving
+    again = (0.6, 1.0) if found else (0.0, 1.0)
+    for a, b, trade, _ in _searched(problem, types, _among_the_best(promise), _FINE, reporter, again):
+        found[a, b] = trade
+    rows = [(a, b, trade) for (a, b), trade in sorted(found.items(), key=lambda item: item[0])]
     trades = score_trades(problem, rows)
     chosen = disjoint_pairs(problem, trades)
     members = [min(int(problem.sizes[t.first]), int(problem.sizes[t.second])) for t in chosen]
@@ -165,7 +161,8 @@ def score_trades(
     second: IntArray = np.array([row[1] for row in rows], dtype=np.int64)
     trade = np.array([row[2] for row in rows])
     scaled = full_extent_of_trades(problem, first, second, trade)
-    both = acceptance(problem.beliefs, first, scaled) * acceptance(problem.beliefs, second, -scaled)
+    chance = partial(acceptance, problem.beliefs, n_types=_SCORING_TYPES)
+    both = chance(first, scaled) * chance(second, -scaled)
     saving = both * ((problem.costs[second] - problem.costs[first]) * scaled).sum(axis=1)
     order = np.argsort(-saving, kind="stable")
     return tuple(
@@ -249,6 +246,30 @@ def bilateral_menus(problem: ReallocationProblem, trades: tuple[BilateralTrade, 
         Menu(problem.agents[j], (Ray("trade", change),)) for j, change in zip(agents, changes, strict=True)
     ]
     return Menus.of(problem.agents, problem.tasks, menus)
+
+
+def _searched(
+    problem: ReallocationProblem,
+    types: FloatArray,
+    chosen: BoolArray,
+    effort: tuple[FloatArray, int, int, int],
+    reporter: Reporter,
+    share: tuple[float, float],
+) -> Iterator[tuple[int, int, FloatArray, float]]:
+    """Search the chosen pairs; yield both agents, a trade that saves, and its saving on the types at hand."""
+    widths, steps, n_starts, n_types = effort
+    types = types[:, :n_types]
+    for a in range(problem.n_agents - 1):
+        reporter.update(share[0] + (share[1] - share[0]) * a / problem.n_agents)
+        others = np.flatnonzero(chosen[a, a + 1 :]) + a + 1
+        starts, promises = _screen(problem, types, a, others)
+        for k, b in enumerate(others.tolist()):
+            gain = problem.costs[b] - problem.costs[a]
+            best = starts[k, np.argsort(-promises[k], kind="stable")[:n_starts]]
+            bounds = trade_bounds(problem, a, b)
+            trade, saving = _best_trade(types[a], types[b], gain, *bounds, best, widths, steps)
+            if gain @ trade > 0:
+                yield a, b, trade, saving
 
 
 def _among_the_best(promise: FloatArray) -> BoolArray:
@@ -367,18 +388,21 @@ def _best_trade(
     lower: FloatArray,
     upper: FloatArray,
     starts: FloatArray,
-) -> FloatArray:
-    """Climb from starts, and keep the best trade on the types at hand; the first start is the best."""
+    widths: FloatArray,
+    steps: int,
+) -> tuple[FloatArray, float]:
+    """Climb from starts, and keep the best trade on the types at hand, with what it saves there."""
     # loads in units of half the box, so that widths mean the same for every pair and type
     half = np.maximum((upper - lower) / 2, 1e-300)
     first = types_first / (types_first @ half)[:, None]
     second = types_second / (types_second @ half)[:, None]
     climbed = starts.copy()
     for trade in climbed:
-        _climb(trade, first, second, gain, lower, upper, _WIDTHS, _STEPS)
+        _climb(trade, first, second, gain, lower, upper, widths, steps)
     tried = np.vstack([climbed, starts[:1]])
-    best: FloatArray = tried[_hard_values(tried, first, second, gain).argmax()]
-    return best
+    values = _hard_values(tried, first, second, gain)
+    best = int(values.argmax())
+    return tried[best], float(values[best])
 
 
 def _hard_values(trades: FloatArray, first: FloatArray, second: FloatArray, gain: FloatArray) -> FloatArray:

@@ -20,7 +20,6 @@ from fractions import Fraction
 
 import numpy as np
 import scipy.linalg as la
-from scipy.optimize import linprog
 
 from fairlot.certificate import Certificate
 from fairlot.model.bundle_lotteries import BundleLottery
@@ -29,6 +28,7 @@ from fairlot.model.hierarchy import FloatArray
 from fairlot.model.valuations.expressions import goods_in
 from fairlot.pseudomarket.bundles.cells import Cell, Form, PriceSpace, assignments, price_space, read_cell
 from fairlot.pseudomarket.bundles.columns import BundlePoint
+from fairlot.pseudomarket.bundles.lotteries import vertex_weights
 from fairlot.pseudomarket.bundles.rational import UndecidedError, nonnegative_solution
 from fairlot.verify.economies import verify_walrasian
 from fairlot.verify.intervals import IntervalClaim, verify_enclosure
@@ -94,38 +94,12 @@ def exact_answer(economy: FiatEconomy, point: BundlePoint) -> ExactAnswer | None
 def _used(economy: FiatEconomy, cell: Cell, point: BundlePoint) -> Cell | None:
     """Narrow a cell to the bundles that some lottery at the point's prices uses."""
     terms = assignments(economy, cell)
-    prices = point.prices(economy)
-    weights = _weights(economy, cell, terms, [[_float_cost(m, prices) for m in term] for term in terms])
+    weights = vertex_weights(economy, cell, terms, point.prices(economy))
     if weights is None:
         return None
-    kept = [term for term, weight in zip(terms, weights, strict=True) if weight > _RANK]
+    kept = [term for term, weight in zip(terms, weights, strict=True) if weight > 0]
     supports = tuple(tuple(sorted({term[i] for term in kept})) for i in range(economy.n_agents))
     return replace(cell, supports=supports) if supports != cell.supports else None
-
-
-def _float_cost(mask: int, prices: FloatArray) -> float:
-    return float(sum(prices[j] for j in goods_in(mask)))
-
-
-def _weights(
-    economy: FiatEconomy, cell: Cell, terms: Sequence[tuple[int, ...]], costs: Sequence[Sequence[float]]
-) -> FloatArray | None:
-    """Find a vertex of the weights that spend every unsatiated agent's budget, up to rounding."""
-    if not terms:
-        return None
-    spenders = [i for i, content in enumerate(cell.satiated) if not content]
-    rows = np.array([[1.0] * len(terms)] + [[cost[i] for cost in costs] for i in spenders])
-    right = np.array([1.0] + [float(economy.budgets[i]) for i in spenders])
-    slack = np.hstack([np.eye(len(right)), -np.eye(len(right))])
-    found = linprog(
-        np.concatenate([np.zeros(len(terms)), np.ones(2 * len(right))]),
-        A_eq=np.hstack([rows, slack]),
-        b_eq=right,
-        method="highs-ds",
-    )
-    if found.status != 0 or found.fun > _CLOSE * right.max():
-        return None
-    return np.asarray(found.x[: len(terms)])
 
 
 def _answers(
@@ -140,10 +114,10 @@ def _answers(
         return
     prices = np.array([float(form[0]) for form in goods])
     prices += np.array([[float(c) for c in form[1:]] for form in goods]) @ y
-    found = _weights(economy, cell, terms, [[_float_cost(m, prices) for m in term] for term in terms])
+    found = vertex_weights(economy, cell, terms, prices)
     if found is None:
         return
-    kept = [t for t, weight in enumerate(found) if weight > _RANK]
+    kept = [t for t, weight in enumerate(found) if weight > 0]
     terms = [terms[t] for t in kept]
     system = _System(economy, cell, goods, terms)
     start = np.concatenate([y, found[kept]])

@@ -23,8 +23,8 @@ class LinearProgram:
         A.
     row_lower, row_upper : FloatArray, shape (n_rows,)
         l and u.
-    whole : bool
-        Whether every x must be an integer.
+    whole : bool or BoolArray, shape (n_columns,)
+        Whether every x, or which of them, must be an integer.
     """
 
     cost: FloatArray
@@ -33,7 +33,7 @@ class LinearProgram:
     matrix: sp.csc_array
     row_lower: FloatArray
     row_upper: FloatArray
-    whole: bool = False
+    whole: bool | BoolArray = False
 
     @classmethod
     def dense(
@@ -95,12 +95,15 @@ def solve_program(program: LinearProgram, solver: str = "simplex") -> Solution:
     model.a_matrix_.start_ = matrix.indptr.astype(np.int32)
     model.a_matrix_.index_ = matrix.indices.astype(np.int32)
     model.a_matrix_.value_ = matrix.data.astype(np.float64)
-    if program.whole:
-        model.integrality_ = [highspy.HighsVarType.kInteger] * len(program.cost)
+    whole = np.broadcast_to(program.whole, len(program.cost))
+    mixed = bool(whole.any())
+    if mixed:
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        model.integrality_ = [kinds[integer] for integer in whole.tolist()]
     highs = highspy.Highs()  # type: ignore[no-untyped-call]  # as highspy ships it
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("threads", 1)
-    if program.whole:
+    if mixed:
         highs.setOptionValue("mip_rel_gap", 0.0)
         highs.setOptionValue("mip_abs_gap", 0.0)
     else:
@@ -109,7 +112,7 @@ def solve_program(program: LinearProgram, solver: str = "simplex") -> Solution:
     highs.run()
     optimal = highs.getModelStatus() == highspy.HighsModelStatus.kOptimal
     solution, basis = highs.getSolution(), highs.getBasis()
-    if basis.valid and not program.whole:
+    if basis.valid and not mixed:
         basic = np.array([status == highspy.HighsBasisStatus.kBasic for status in basis.col_status])
     else:
         basic = np.ones(len(program.cost), dtype=np.bool_)
@@ -117,6 +120,6 @@ def solve_program(program: LinearProgram, solver: str = "simplex") -> Solution:
         optimal=optimal,
         value=float(highs.getInfo().objective_function_value),
         x=np.array(solution.col_value, dtype=np.float64),
-        prices=np.zeros(len(program.row_lower)) if program.whole else np.array(solution.row_dual),
+        prices=np.zeros(len(program.row_lower)) if mixed else np.array(solution.row_dual),
         basic=np.asarray(basic, dtype=np.bool_),
     )

@@ -1,9 +1,10 @@
 r"""Column generation on the outer program.
 
 The restricted master gives prices :math:`\lambda`; at prices between those and the best so far (*in-out*
-smoothing, off in the last rounds) every agent's best menu is looked for and added, until nothing new is
-found. The value of the master is that of a randomised mechanism that exists. With the gains
-:math:`G_j(w) = S_j(w) - w \cdot \eta_j` that were *found*,
+smoothing) every agent's best menu is looked for and added. Narrow searches begin with the best menus at hand;
+when they find little more, a wide one looks elsewhere too, without smoothing, and the work ends when that
+finds little more either. The value of the master is that of a randomised mechanism that exists. With the
+gains :math:`G_j(w) = S_j(w) - w \cdot \eta_j` that were *found*,
 
 .. math:: \sum_j s_j\, G_j(\lambda - \pi_j)
 
@@ -16,7 +17,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -26,10 +26,12 @@ from fairlot.model.tasks import ReallocationProblem
 from fairlot.progress import NullReporter, Reporter
 from fairlot.reallocation.large_market.columns import Column
 from fairlot.reallocation.large_market.master import Master, MasterSolution
-from fairlot.reallocation.large_market.pricing import Pricer, Workers, price_all
+from fairlot.reallocation.large_market.pricing import EVERYWHERE, Pricer, Workers, price_all
 
 _SMOOTHING = 0.4
-_LAST_ROUNDS = 3
+_STARTS = 2
+_FIRST, _NARROW, _AGAIN = 8, 1, 6
+"""In how many places to look besides the starts: in the first round, in narrow ones, in later wide ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +41,13 @@ class Round:
     Parameters
     ----------
     saving : float
-        Of the master before the round.
+        Of the master after the round.
     gains : float
-        Sum of the gains found at the round's prices.
+        Sum of the gains of all menus found so far, at the best prices so far.
     columns : int
         New ones.
+    wide : bool
+        Whether the searches looked far.
     seconds : float
         Since the beginning.
     """
@@ -51,7 +55,13 @@ class Round:
     saving: float
     gains: float
     columns: int
+    wide: bool
     seconds: float
+
+    @property
+    def gap(self) -> float:
+        """The pseudo-gap, as a share of the gains."""
+        return max(0.0, 1.0 - self.saving / self.gains) if self.gains > 0 else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,20 +76,17 @@ class LargeMarket:
         All menus found.
     solution : MasterSolution
         The best mixture of them.
-    pseudo_bound : float
-        Least sum of gains found at any prices: the saving would be at most this if those menus were the best.
     prices : FloatArray, shape (n_tasks,)
-        Where that was.
+        The best ones found.
     rounds : tuple of Round
         What happened.
     status : Status
-        ``CERTIFIED`` is never claimed here: ``UNCERTIFIED`` where the pseudo-gap closed, else the limit.
+        ``UNCERTIFIED`` where the pseudo-gap closed, which proves nothing; else the limit that was met.
     """
 
     problem: ReallocationProblem
     columns: tuple[Column, ...]
     solution: MasterSolution
-    pseudo_bound: float
     prices: FloatArray
     rounds: tuple[Round, ...]
     status: Status
@@ -91,10 +98,8 @@ class LargeMarket:
 
     @property
     def pseudo_gap(self) -> float:
-        """Distance to the pseudo-bound, as a share of it."""
-        if self.pseudo_bound <= 0:
-            return 0.0
-        return max(0.0, 1.0 - self.saving / self.pseudo_bound)
+        """Of the last round."""
+        return self.rounds[-1].gap
 
 
 def generate_columns(
@@ -103,7 +108,8 @@ def generate_columns(
     *,
     columns: Sequence[Column] = (),
     tol: float = 2e-3,
-    max_iter: int = 40,
+    max_iter: int = 60,
+    seed: int = 0,
     workers: Workers | None = None,
     reporter: Reporter | None = None,
 ) -> LargeMarket:
@@ -121,6 +127,8 @@ def generate_columns(
         Pseudo-gap to stop at.
     max_iter : int
         Rounds.
+    seed : int
+        Of the searches.
     workers : Workers, optional
         Who prices; by default this process.
     reporter : Reporter, optional
@@ -131,47 +139,49 @@ def generate_columns(
     began = time.time()
     master = Master(problem)
     master.extend(columns)
-    starts: list[Any] = [None] * problem.n_agents
-    pseudo_bound, centre = np.inf, first_prices(problem)
+    centre = first_prices(problem)
     rounds: list[Round] = []
-    status, smoothing = Status.ITERATION_LIMIT, _SMOOTHING
+    status = Status.ITERATION_LIMIT
+    wide, looked_everywhere = True, False
     for k in range(max_iter):
-        solution = master.solve()
-        prices = solution.prices if master.columns else centre
-        if master.columns and smoothing:
-            prices = smoothing * centre + (1 - smoothing) * prices
-        reporter.stage(f"menus, round {k + 1}")
-        found = price_all(problem, pricers, prices, starts, workers, reporter)
+        prices = master.solve().prices if master.columns else centre
+        if not wide:
+            prices = _SMOOTHING * centre + (1 - _SMOOTHING) * prices
+        reporter.stage(f"menus, round {k + 1}" + (", looking wide" if wide else ""))
+        starts = _starts(problem, master.columns, prices)
+        explore: int | None = _NARROW
+        if wide:
+            explore = _FIRST if k == 0 else _AGAIN if looked_everywhere else EVERYWHERE
+            looked_everywhere |= k > 0
+        found = price_all(problem, pricers, prices, starts, explore, seed + k, workers, reporter)
+        new = master.extend(found)
+        saving = master.solve().saving
+        gains = [float(problem.sizes @ best_gains(problem, master.columns, at)) for at in (centre, prices)]
+        if gains[1] <= gains[0]:
+            centre = prices
+        rounds.append(Round(saving, min(gains), new, wide, time.time() - began))
+        gap = rounds[-1].gap
+        reporter.update(residual=gap)
         if workers.deadline is not None and time.time() >= workers.deadline:
-            master.extend(found)
             status = Status.TIME_LIMIT
             break
-        new = master.extend(found)
-        gains = float(problem.sizes @ best_gains(problem, master.columns, prices))
-        if gains < pseudo_bound:
-            pseudo_bound, centre = gains, prices
-        saving = master.solve().saving
-        rounds.append(Round(saving, gains, new, time.time() - began))
-        gap = 1 - saving / pseudo_bound if pseudo_bound > 0 else 0.0
-        reporter.update(residual=max(gap, 0.0))
-        if gap <= tol:
+        if wide and k and (gap <= tol or not new):
             status = Status.UNCERTIFIED
             break
-        if k >= max_iter - 1 - _LAST_ROUNDS or not new:
-            if not smoothing and not new:
-                status = Status.UNCERTIFIED
-                break
-            smoothing = 0.0
-    solution = master.solve()
-    return LargeMarket(
-        problem=problem,
-        columns=tuple(master.columns),
-        solution=solution,
-        pseudo_bound=max(pseudo_bound, solution.saving),
-        prices=centre,
-        rounds=tuple(rounds),
-        status=status,
-    )
+        wide = not wide and (gap <= tol or not new)
+    return LargeMarket(problem, tuple(master.columns), master.solve(), centre, tuple(rounds), status)
+
+
+def _starts(
+    problem: ReallocationProblem, columns: Sequence[Column], prices: FloatArray
+) -> list[list[FloatArray]]:
+    """List the best menus at hand of each agent."""
+    ranked: list[list[tuple[float, int]]] = [[] for _ in problem.agents]
+    for k, column in enumerate(columns):
+        if not column.remedial:
+            value = float((prices - problem.costs[column.agent]) @ column.displacement)
+            ranked[column.agent].append((-value, k))
+    return [[columns[k].changes for _, k in sorted(of_agent)[:_STARTS]] for of_agent in ranked]
 
 
 def best_gains(problem: ReallocationProblem, columns: Sequence[Column], prices: FloatArray) -> FloatArray:

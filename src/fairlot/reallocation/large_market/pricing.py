@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -20,6 +20,14 @@ from fairlot.model.tasks import ReallocationProblem
 from fairlot.parallel import Engine, pmap
 from fairlot.progress import Reporter
 from fairlot.reallocation.large_market.columns import Column, remedial_column
+from fairlot.reallocation.support.pricing import Pricer as SupportPricer
+from fairlot.reallocation.support.terms import Terms
+from fairlot.reallocation.value.acceptance import acceptance
+
+_SCORING = 2**31
+"""Seed of the types that menus are scored on, apart from those that they are searched on."""
+EVERYWHERE = None
+"""How far a search looks if it tries all structured starts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,28 +40,56 @@ class Priced:
         Polarized rays at full extent; none where nothing is worth offering.
     acceptance : FloatArray, shape (n_rays,)
         :math:`P_j(c \cdot \kappa^k < 0)`.
-    start : object
-        Where to begin at values close by.
     """
 
     changes: FloatArray
     acceptance: FloatArray
-    start: Any = None
 
 
 class Pricer(Protocol):
     """Finds good menus for one agent; may cross to another process."""
 
-    def best(self, values: FloatArray, start: Any) -> Priced:
-        r"""Find a menu that is worth much at the values, beginning at what was found before, if anything.
+    def best(
+        self, values: FloatArray, start: Sequence[FloatArray], *, explore: int | None, seed: int
+    ) -> Priced:
+        r"""Find a menu, other than the remedial one, that is worth much at the values.
 
         Parameters
         ----------
         values : FloatArray, shape (n_tasks,)
             :math:`w = \lambda - \pi_j`.
-        start : object
-            Of the last :class:`Priced`, None the first time.
+        start : sequence of FloatArray
+            Menus that are good at these values, of those found before.
+        explore : int, optional
+            In how many other places to look; ``EVERYWHERE`` is None.
+        seed : int
+            Of what is random about the search: nothing else may be.
         """
+
+
+@dataclass(frozen=True, eq=False)
+class SearchPricer:
+    """Prices one agent by the search for her support function.
+
+    Parameters
+    ----------
+    terms : Terms
+        The agent.
+    """
+
+    terms: Terms
+
+    def best(
+        self, values: FloatArray, start: Sequence[FloatArray], *, explore: int | None, seed: int
+    ) -> Priced:
+        """Climb from the start and from elsewhere; what becomes of the menu is seen on other types."""
+        # made afresh, so that the search does not depend on what this process searched before
+        pricer = SupportPricer(self.terms, seed=seed)
+        found = pricer.best(values, list(start), explore=explore)
+        if found.kind == "remedial" or not len(found.rays):
+            return Priced(np.zeros((0, len(values))), np.zeros(0))
+        owner = np.zeros(len(found.rays), dtype=np.int64)
+        return Priced(found.rays, acceptance(self.terms.belief, owner, found.rays, seed=_SCORING))
 
 
 @dataclass(frozen=True)
@@ -77,7 +113,9 @@ def price_all(
     problem: ReallocationProblem,
     pricers: Sequence[Pricer],
     prices: FloatArray,
-    starts: list[Any],
+    starts: Sequence[Sequence[FloatArray]],
+    explore: int | None,
+    seed: int,
     workers: Workers,
     reporter: Reporter,
 ) -> list[Column | None]:
@@ -91,8 +129,12 @@ def price_all(
         One per agent.
     prices : FloatArray, shape (n_tasks,)
         Values of the tasks.
-    starts : list
-        Where each agent's search begins; replaced by where the next one should.
+    starts : sequence
+        Menus that each agent's search begins with.
+    explore : int, optional
+        In how many other places to look.
+    seed : int
+        Of the searches.
     workers : Workers
         Who does it.
     reporter : Reporter
@@ -105,10 +147,9 @@ def price_all(
         was no time.
     """
     values = prices - problem.costs
-    work = list(zip(pricers, values, starts, strict=True))
     found = pmap(
-        partial(_price, workers.deadline),
-        work,
+        partial(_price, workers.deadline, explore, seed),
+        list(zip(pricers, values, starts, strict=True)),
         engine=workers.engine,
         n_jobs=workers.n_jobs,
         reporter=reporter,
@@ -116,18 +157,21 @@ def price_all(
     columns: list[Column | None] = []
     for j, priced in enumerate(found):
         options = [remedial_column(problem, j, values[j])]
-        if priced is not None:
-            starts[j] = priced.start
-            if len(priced.changes):
-                options.append(Column(j, priced.changes, priced.acceptance))
+        if priced is not None and len(priced.changes):
+            options.append(Column(j, priced.changes, priced.acceptance))
         gains = [float(values[j] @ option.displacement) for option in options]
         best = int(np.argmax(gains))
         columns.append(options[best] if gains[best] > 0 else None)
     return columns
 
 
-def _price(deadline: float | None, task: tuple[Pricer, FloatArray, Any]) -> Priced | None:
+def _price(
+    deadline: float | None,
+    explore: int | None,
+    seed: int,
+    task: tuple[Pricer, FloatArray, Sequence[FloatArray]],
+) -> Priced | None:
     if deadline is not None and time.time() >= deadline:
         return None
     pricer, values, start = task
-    return pricer.best(values, start)
+    return pricer.best(values, start, explore=explore, seed=seed)

@@ -14,7 +14,7 @@ just above the types' :math:`\theta` need be tried, so that for beliefs that are
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import qmc
@@ -22,7 +22,7 @@ from scipy.stats import qmc
 from fairlot.model.beliefs import Beliefs
 from fairlot.model.hierarchy import BoolArray, FloatArray
 from fairlot.model.tasks import ReallocationProblem
-from fairlot.reallocation.large_market.pricing import Priced
+from fairlot.reallocation.large_market.pricing import EVERYWHERE, Priced
 from fairlot.reallocation.obvious.rays import ray_extents
 from fairlot.reallocation.value.acceptance import acceptance
 
@@ -68,8 +68,15 @@ class TwoClassPricer:
             self._take_share = (len(rate) - first) / len(types)
             self._shed_share = last / len(types)
 
-    def best(self, values: FloatArray, start: Any = None) -> Priced:
-        """Find the best two offers; what was found before is of no use."""
+    def best(
+        self,
+        values: FloatArray,
+        start: Sequence[FloatArray] = (),
+        *,
+        explore: int | None = EVERYWHERE,
+        seed: int = 0,
+    ) -> Priced:
+        """Find the best two offers; there is nothing to search."""
         taking = np.maximum((self._take @ values) * self._take_share, 0.0)
         shedding = np.maximum((self._shed @ values) * self._shed_share, 0.0)
         chosen = _best_pair(taking, shedding)

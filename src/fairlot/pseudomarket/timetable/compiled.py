@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from fairlot.model.hierarchy import UNBOUNDED, BoolArray, FloatArray, IntArray
 from fairlot.model.market import PseudoMarket
 from fairlot.pseudomarket.compiled import CompiledMarket
+from fairlot.pseudomarket.timetable.kernels import disjoint_first
 
 
 def compile_rows(market: PseudoMarket) -> CompiledMarket:
@@ -56,7 +57,12 @@ def compile_rows(market: PseudoMarket) -> CompiledMarket:
     np.maximum.at(scale, agent, np.abs(base))
     scale[scale == 0] = 1.0
     owner = rows.agent[kept]
-    chain = _chains(sp.csr_array(member[kept][:, pairs]))
+    node_start = np.searchsorted(owner, np.arange(market.n_agents + 1)).astype(np.int64)
+    held = sp.csr_array(member[kept][:, pairs])
+    order, _ = disjoint_first(
+        node_start, held.indptr.astype(np.int64), held.indices.astype(np.int64), len(pairs)
+    )
+    kept, chain = kept[order], _chains(sp.csr_array(held[order]))
     cap = cap_of[pairs]
     counts = np.bincount(agent, minlength=market.n_agents)
     budget_scale = float(market.budgets.mean())
@@ -70,7 +76,7 @@ def compile_rows(market: PseudoMarket) -> CompiledMarket:
         value=base / scale[agent],
         cap=cap,
         capped=~_held(chain, np.where(hard[kept], upper[kept], np.inf), cap),
-        node_start=np.searchsorted(owner, np.arange(market.n_agents + 1)).astype(np.int64),
+        node_start=node_start,
         parent=np.full(len(kept), -1, dtype=np.int64),
         chain=chain,
         lower=lower[kept],

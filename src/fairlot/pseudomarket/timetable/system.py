@@ -21,7 +21,12 @@ from fairlot.pseudomarket.joint.smoothing import Effort
 from fairlot.pseudomarket.joint.start import fair_copies, lending
 from fairlot.pseudomarket.joint.system import JointSystem, Residual, State
 from fairlot.pseudomarket.timetable.compiled import incidence
-from fairlot.pseudomarket.timetable.kernels import demand_factors, factorise, solve_agents
+from fairlot.pseudomarket.timetable.kernels import (
+    demand_factors,
+    disjoint_first,
+    factorise,
+    solve_agents,
+)
 
 _NO_BOUND = 1e300
 _BLOCK = 4096
@@ -52,7 +57,12 @@ class RowSystem(JointSystem):
         self.row_start = self.incidence.indptr.astype(np.int64)
         self.row_member = self.incidence.indices.astype(np.int64)
         counts = np.diff(compiled.node_start)
-        self.factor_start = np.concatenate([[0], np.cumsum(counts**2)])
+        # The compiled order is such an order already.
+        _, self.disjoint = disjoint_first(
+            compiled.node_start, self.row_start, self.row_member, compiled.n_pairs
+        )
+        self.crossing = counts - self.disjoint
+        self.factor_start = np.concatenate([[0], np.cumsum(self.disjoint + self.crossing * counts)])
         bounded = np.isfinite(compiled.lower)
         needy = np.zeros(compiled.n_agents, dtype=bool)
         needy[np.repeat(np.arange(compiled.n_agents), counts)[bounded]] = True
@@ -148,7 +158,13 @@ class RowLinearization(Linearization):
         self.theta_inverse[s.taper] = 1.0 / self.ratio[s.b_taper] + 1.0 / self.ratio[s.b_excess]
         self.theta_inverse[s.equal] = 0.0
         self.factors = factorise(
-            c.node_start, s.factor_start, s.row_start, s.row_member, self.weight, self.theta_inverse
+            c.node_start,
+            s.disjoint,
+            s.factor_start,
+            s.row_start,
+            s.row_member,
+            self.weight,
+            self.theta_inverse,
         )
         self.money = state.dual[s.b_money] + s.epsilon
         self.price = s.prices(state)[c.good]
@@ -168,8 +184,8 @@ class RowLinearization(Linearization):
     def _solve(self, force: FloatArray, shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         s, c = self.system, self.system.compiled
         return solve_agents(
-            c.start,
             c.node_start,
+            s.disjoint,
             s.factor_start,
             s.row_start,
             s.row_member,
@@ -185,18 +201,18 @@ class RowLinearization(Linearization):
         terms = np.bincount(c.good, self.money[c.agent] * self.weight, minlength=c.n_goods)
         slopes: FloatArray = np.zeros((c.n_goods, c.n_goods))
         np.fill_diagonal(slopes, terms)
-        counts = np.diff(c.node_start)
-        ends = np.cumsum(counts)
+        ends = np.cumsum(s.crossing)
         cuts = np.unique(
             np.concatenate([[0], 1 + np.flatnonzero(np.diff(ends // _BLOCK)), [c.n_agents]])
         ).tolist()
-        block = np.zeros((int(np.add.reduceat(counts, cuts[:-1]).max(initial=0)), c.n_goods))
+        block = np.zeros((int(np.add.reduceat(s.crossing, cuts[:-1]).max(initial=0)), c.n_goods))
         gain = self.spending / self.response[c.agent]
         for first, last in itertools.pairwise(cuts):
             used = demand_factors(
                 first,
                 last,
                 c.node_start,
+                s.disjoint,
                 s.factor_start,
                 s.row_start,
                 s.row_member,
@@ -204,6 +220,7 @@ class RowLinearization(Linearization):
                 self.factors,
                 self.weight,
                 self.money,
+                slopes,
                 block,
             )
             slopes -= block[:used].T @ block[:used]

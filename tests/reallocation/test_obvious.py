@@ -352,3 +352,82 @@ def test_reading_10_the_fixed_price_pseudo_market_is_not_obviously_strategy_proo
     assert [check.name for check in failed] == ["obviously strategy-proof"]
     with pytest.raises(InvalidProblemError, match="demand 1 of agent 0: found 'worth 5'"):
         fixed_price_protocol(endowment, [1.0, 1.0], [[[5.0, 0.0]], [[0.0, 4.0]]])
+
+
+@pytest.fixture(scope="module")
+def obvious_sets(protocols):
+    """Moves of each reduced set, for agents without a failure by the definition."""
+    return [
+        [bundles - protocol.endowment[j] for bundles in reduced_sets(protocol, j)]
+        for protocol in protocols[:400]
+        for j in set(range(len(protocol.endowment)))
+        - {failure.agent for failure in obvious_dominance_failures(protocol)}
+    ]
+
+
+def test_osp_theorem2_claim4_sets_are_above_below_or_on_one_ray(obvious_sets):
+    seen = set()
+    for sets in obvious_sets:
+        for moves in sets:
+            above, below = (moves >= 0).all(), (moves <= 0).all()
+            unit = [move / np.linalg.norm(move) for move in moves if move.any()]
+            one_ray = bool(unit) and all(np.abs(u - unit[0]).max() < 1e-9 for u in unit)
+            assert above or below or one_ray
+            seen.add("above" if above else "below" if below else "ray")
+    assert seen == {"above", "below", "ray"}
+
+
+def test_osp_theorem2_claim5_sets_that_are_not_remedial_are_polarized(obvious_sets):
+    tried = 0
+    for sets in obvious_sets:
+        rays = [next(m for m in moves if m.any()) for moves in sets if not (moves <= 0).all()]
+        for one, other in itertools.combinations(rays, 2):
+            # y' and y'' of the definition: where some task's change turns, one of them being 1
+            rates = [0.0, *(-one[other != 0] / other[other != 0]), *(-other[one != 0] / one[one != 0])]
+            mixed = [one + rate * other for rate in rates if rate >= 0]
+            mixed += [rate * one + other for rate in rates if rate >= 0]
+            assert max(mix.min() for mix in mixed) >= -1e-12
+            tried += 1
+    assert tried > 20
+
+
+def test_osp_theorem2_claim6_beside_a_remedial_set_all_are_remedial_or_redundant(obvious_sets):
+    tried = 0
+    for sets in obvious_sets:
+        if any((moves <= 0).all() and moves.any() for moves in sets):
+            assert all((moves <= 0).all() or (moves >= 0).all() for moves in sets)
+            tried += 1
+    assert tried > 20
+
+
+def test_osp_theorem2_strict_monotonicity_keeps_everybody_from_redundant_sets(protocols):
+    rng = np.random.default_rng(12)
+    tried = 0
+    for protocol in protocols[:300]:
+        for j, endowment in enumerate(protocol.endowment):
+            moves = [bundles - endowment for bundles in reduced_sets(protocol, j)]
+            redundant = [k for k, m in enumerate(moves) if (m >= 0).all() and m.any()]
+            for k in redundant:
+                strict = rng.uniform(0.1, 1, len(endowment))
+                assert k not in dominant_actions(protocol, j, strict)
+                # a type that does not mind what is added may take it: the theorem says "strictly monotone"
+                careless = np.where(moves[k].any(axis=0), 0.0, 1.0)
+                if k in dominant_actions(protocol, j, careless):
+                    tried += 1
+    assert tried > 20
+
+
+def test_osp_section11_participation_holds_ex_post_for_every_profile_of_types(protocols):
+    rng = np.random.default_rng(13)
+    tried = 0
+    for protocol in protocols[:150]:
+        if not is_obviously_strategy_proof(protocol):
+            continue
+        tried += 1
+        mechanism = truthful(protocol)
+        for _ in range(5):
+            types = rng.uniform(0.1, 1, protocol.endowment.shape)
+            profile = tuple(s(c) for s, c in zip(mechanism.strategies, types, strict=True))
+            after = (types * protocol.selection(profile)).sum(axis=1)
+            assert (after <= (types * protocol.endowment).sum(axis=1) + 1e-9).all()
+    assert tried > 25

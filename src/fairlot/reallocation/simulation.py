@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairlot.certificate import Stats
+from fairlot.errors import InvalidProblemError, Issue
+from fairlot.model.beliefs import Beliefs
 from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.model.menus import Menus
 from fairlot.model.tasks import ReallocationProblem
@@ -101,6 +103,7 @@ def simulate(
     *,
     draws: int = 100,
     replicas: int = 1,
+    truth: Beliefs | None = None,
     seed: int = 0,
     reporter: Reporter | None = None,
 ) -> Simulation:
@@ -109,13 +112,16 @@ def simulate(
     Parameters
     ----------
     problem : ReallocationProblem
-        The problem, whose beliefs are drawn from.
+        The problem.
     menus : Menus
         Its menus.
     draws : int
         Number of draws.
     replicas : int
         Copies N of every agent and of every task, with preferences of their own.
+    truth : Beliefs, optional
+        What preferences are drawn from, where the problem's beliefs are wrong: whatever it is, no draw saves
+        less than nothing (section 3.1).
     seed : int
         Of all draws.
     reporter : Reporter, optional
@@ -126,6 +132,7 @@ def simulate(
     reporter = NullReporter() if reporter is None else reporter
     reporter.stage("draws")
     began = time.perf_counter()
+    beliefs = problem.beliefs if truth is None else _spread(truth, problem)
     start = problem.status_quo_cost - float(problem.sizes @ (problem.costs * problem.endowment).sum(axis=1))
     members = np.repeat(np.arange(problem.n_agents, dtype=np.int64), problem.sizes * replicas)
     savings, loads = np.empty(draws), np.empty(draws)
@@ -136,7 +143,7 @@ def simulate(
         chosen = np.zeros(menus.n_rays, dtype=np.int64)
         weights = np.zeros((menus.n_rays, problem.n_tasks))
         for block in np.array_split(members, 1 + len(members) * problem.n_tasks // _MOST_CELLS):
-            types = problem.beliefs.of(block).types(generator.random((len(block), problem.n_tasks)))
+            types = beliefs.of(block).types(generator.random((len(block), problem.n_tasks)))
             endowment = problem.endowment[block]
             picks = pick_myopically(menus, block, types, endowment)
             picking = picks >= 0
@@ -151,3 +158,17 @@ def simulate(
     accepted /= draws * replicas * problem.sizes[menus.ray_agents]
     stats = Stats("simulation", draws, time.perf_counter() - began, {"seed": seed, "replicas": replicas})
     return Simulation(problem, savings, loads, accepted, replicas, stats)
+
+
+def _spread(truth: Beliefs, problem: ReallocationProblem) -> Beliefs:
+    try:
+        spread = truth.broadcast((problem.n_agents, problem.n_tasks))
+    except ValueError:
+        expected = f"shape {(problem.n_agents, problem.n_tasks)}"
+        raise InvalidProblemError(
+            [Issue("true beliefs", found=f"shape {truth.low.shape}", expected=expected)]
+        ) from None
+    issues = spread.issues(problem.agents, problem.tasks)
+    if issues:
+        raise InvalidProblemError(issues)
+    return spread

@@ -26,12 +26,12 @@ from fairlot.model.tasks import ReallocationProblem
 from fairlot.progress import NullReporter, Reporter
 from fairlot.reallocation.large_market.columns import Column
 from fairlot.reallocation.large_market.master import Master, MasterSolution
-from fairlot.reallocation.large_market.pricing import EVERYWHERE, Pricer, Workers, price_all
+from fairlot.reallocation.large_market.pricing import Pricer, Workers, price_all
 
 _SMOOTHING = 0.4
 _STARTS = 2
-_FIRST, _NARROW, _AGAIN = 8, 1, 6
-"""In how many places to look besides the starts: in the first round, in narrow ones, in later wide ones."""
+_NARROW, _WIDE = 3, 8
+"""In how many places to look besides the starts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,20 +142,17 @@ def generate_columns(
     centre = first_prices(problem)
     rounds: list[Round] = []
     status = Status.ITERATION_LIMIT
-    wide, looked_everywhere = True, False
+    saving, wide = 0.0, True
     for k in range(max_iter):
         prices = master.solve().prices if master.columns else centre
         if not wide:
             prices = _SMOOTHING * centre + (1 - _SMOOTHING) * prices
         reporter.stage(f"menus, round {k + 1}" + (", looking wide" if wide else ""))
         starts = _starts(problem, master.columns, prices)
-        explore: int | None = _NARROW
-        if wide:
-            explore = _FIRST if k == 0 else _AGAIN if looked_everywhere else EVERYWHERE
-            looked_everywhere |= k > 0
+        explore = _WIDE if wide else _NARROW
         found = price_all(problem, pricers, prices, starts, explore, seed + k, workers, reporter)
         new = master.extend(found)
-        saving = master.solve().saving
+        before, saving = saving, master.solve().saving
         gains = [float(problem.sizes @ best_gains(problem, master.columns, at)) for at in (centre, prices)]
         if gains[1] <= gains[0]:
             centre = prices
@@ -165,10 +162,11 @@ def generate_columns(
         if workers.deadline is not None and time.time() >= workers.deadline:
             status = Status.TIME_LIMIT
             break
-        if wide and k and (gap <= tol or not new):
+        little = saving - before <= tol * saving
+        if wide and k and gap <= tol and (little or not new):
             status = Status.UNCERTIFIED
             break
-        wide = not wide and (gap <= tol or not new)
+        wide = gap <= tol or not new
     return LargeMarket(problem, tuple(master.columns), master.solve(), centre, tuple(rounds), status)
 
 

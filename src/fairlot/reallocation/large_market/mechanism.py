@@ -21,6 +21,7 @@ from fairlot.model.menus import Menus
 from fairlot.model.tasks import ReallocationProblem
 from fairlot.reallocation.large_market.columns import Column
 from fairlot.reallocation.large_market.generation import LargeMarket
+from fairlot.reallocation.large_market.master import MasterSolution
 from fairlot.reallocation.programs import LinearProgram, solve_program
 
 _NONE = 1e-7
@@ -50,12 +51,19 @@ class RandomisedMechanism:
 
     @classmethod
     def of(cls, market: LargeMarket) -> RandomisedMechanism:
-        """Take the mixture out of a solution."""
-        kept = np.flatnonzero(market.solution.weights > _NONE)
-        kept = kept[np.argsort([market.columns[k].agent for k in kept], kind="stable")]
-        weights = np.minimum(market.solution.weights[kept], 1.0)
+        """Take the mixture out of what column generation ended with."""
+        return cls.of_solution(market.problem, market.columns, market.solution)
+
+    @classmethod
+    def of_solution(
+        cls, problem: ReallocationProblem, columns: Sequence[Column], solution: MasterSolution
+    ) -> RandomisedMechanism:
+        """Take the mixture out of a solution of the master program."""
+        kept = np.flatnonzero(solution.weights > _NONE)
+        kept = kept[np.argsort([columns[k].agent for k in kept.tolist()], kind="stable")]
+        weights = np.minimum(solution.weights[kept], 1.0)
         weights.flags.writeable = False
-        return cls(market.problem, tuple(market.columns[k] for k in kept), weights, market.saving)
+        return cls(problem, tuple(columns[k] for k in kept.tolist()), weights, solution.saving)
 
     @property
     def mixed(self) -> tuple[int, ...]:
@@ -112,70 +120,70 @@ class AssignedMenus:
         return Menus.of(problem.agents, problem.tasks, [column.menu(problem) for column in self.columns])
 
 
-def assign_menus(problem: ReallocationProblem, options: Sequence[Sequence[Column]]) -> AssignedMenus:
-    r"""Choose one menu for each agent, all tasks still being assigned in expectation.
+Choice = tuple[Column, ...]
+"""Menus that are handed out together, at most one per agent: one agent's, or all of those who share one."""
+
+
+def assign_menus(problem: ReallocationProblem, units: Sequence[Sequence[Choice]]) -> AssignedMenus:
+    r"""Choose a menu for each agent, or for all who share one, tasks being assigned in expectation.
 
     .. math:: \min \sum_{j,m,k} s_j\, P_{jm}^k\, (\pi_j \cdot \kappa_{jm}^k)\, y_{jm}^k \quad\text{s.t.}\quad
-       \sum s_j\, P_{jm}^k\, \kappa_{jm}^k\, y_{jm}^k = 0, \quad 0 \le y_{jm}^k \le z_{jm}, \quad
-       \sum_m z_{jm} \le 1, \quad z \in \{0, 1\}
+       \sum s_j\, P_{jm}^k\, \kappa_{jm}^k\, y_{jm}^k = 0, \quad 0 \le y_{jm}^k \le z_{um}, \quad
+       \sum_m z_{um} \le 1, \quad z \in \{0, 1\}
 
     Parameters
     ----------
     problem : ReallocationProblem
         The problem.
-    options : sequence of sequence of Column
-        Menus to choose from, agent by agent.
+    units : sequence of sequence of Choice
+        What can be chosen from for each unit, an agent or those who share a menu.
     """
-    columns = [column for of_agent in options for column in of_agent]
-    if not columns:
+    choices = [choice for unit in units for choice in unit]
+    if not choices:
         return AssignedMenus(problem, (), 0.0)
+    columns = [column for choice in choices for column in choice]
+    column_choice = np.repeat(np.arange(len(choices)), [len(choice) for choice in choices])
+    unit_of = np.repeat(np.arange(len(units)), [len(unit) for unit in units])
     moves = [_moves(column) for column in columns]
-    owner = np.array([column.agent for column in columns], dtype=np.int64)
-    ray_column = np.repeat(np.arange(len(columns)), [len(m) for m in moves])
-    moved = np.vstack(moves) * problem.sizes[owner[ray_column], None]
-    cost = (problem.costs[owner[ray_column]] * moved).sum(axis=1)
-    n_rays, n_columns = len(moved), len(columns)
+    owner = np.repeat([column.agent for column in columns], [len(m) for m in moves])
+    ray_choice = np.repeat(column_choice, [len(m) for m in moves])
+    moved = np.vstack(moves) * problem.sizes[owner, None]
+    cost = (problem.costs[owner] * moved).sum(axis=1)
+    n_rays, n_choices = len(moved), len(choices)
     scale = float(np.abs(cost).max()) or 1.0
-    choice = np.array([len(options[j]) > 1 for j in owner.tolist()])
     amount = np.maximum(np.abs(moved).max(axis=0), 1e-300)
-    clearing = sp.hstack([sp.csc_array((moved / amount).T), sp.csc_array((problem.n_tasks, n_columns))])
-    within = sp.hstack(
-        [
-            sp.eye_array(n_rays),
-            sp.csc_array((-np.ones(n_rays), (np.arange(n_rays), ray_column)), shape=(n_rays, n_columns)),
-        ]
-    )
-    one = sp.hstack(
-        [
-            sp.csc_array((problem.n_agents, n_rays)),
-            sp.csc_array(
-                (np.ones(n_columns), (owner, np.arange(n_columns))), shape=(problem.n_agents, n_columns)
-            ),
-        ]
-    )
+    free = np.array([len(units[u]) > 1 for u in unit_of.tolist()])
+    picked = (np.arange(n_rays), ray_choice)
+    in_unit = (unit_of, np.arange(n_choices))
+    blocks = [
+        [sp.csc_array((moved / amount).T), None],
+        [sp.eye_array(n_rays), sp.csc_array((-np.ones(n_rays), picked), shape=(n_rays, n_choices))],
+        [None, sp.csc_array((np.ones(n_choices), in_unit), shape=(len(units), n_choices))],
+    ]
     none = np.zeros(problem.n_tasks)
     program = LinearProgram(
-        cost=np.concatenate([cost / scale, np.zeros(n_columns)]),
-        lower=np.concatenate([np.zeros(n_rays), np.where(choice, 0.0, 1.0)]),
-        upper=np.ones(n_rays + n_columns),
-        matrix=sp.csc_array(sp.vstack([clearing, within, one], format="csc")),
-        row_lower=np.concatenate([none, np.full(n_rays + problem.n_agents, -np.inf)]),
-        row_upper=np.concatenate([none, np.zeros(n_rays), np.ones(problem.n_agents)]),
-        whole=np.concatenate([np.zeros(n_rays, dtype=np.bool_), choice]),
+        cost=np.concatenate([cost / scale, np.zeros(n_choices)]),
+        lower=np.concatenate([np.zeros(n_rays), np.where(free, 0.0, 1.0)]),
+        upper=np.ones(n_rays + n_choices),
+        matrix=sp.csc_array(sp.block_array(blocks, format="csc")),
+        row_lower=np.concatenate([none, np.full(n_rays + len(units), -np.inf)]),
+        row_upper=np.concatenate([none, np.zeros(n_rays), np.ones(len(units))]),
+        whole=np.concatenate([np.zeros(n_rays, dtype=np.bool_), free]),
     )
     solution = solve_program(program)
     if not solution.optimal:
         msg = "the choice of menus was not solved"  # y = 0 is feasible
         raise ArithmeticError(msg)
-    chosen = np.flatnonzero(solution.x[n_rays:] > 0.5).tolist()
-    return AssignedMenus(problem, tuple(columns[k] for k in chosen), -float(solution.value) * scale)
+    chosen = solution.x[n_rays:] > 0.5
+    kept = tuple(column for column, c in zip(columns, column_choice, strict=True) if chosen[c])
+    return AssignedMenus(problem, kept, -float(solution.value) * scale)
 
 
-def menu_options(mechanism: RandomisedMechanism) -> list[list[Column]]:
+def menu_options(mechanism: RandomisedMechanism) -> list[list[Choice]]:
     """List the menus that each agent may get, those first that she gets most often."""
-    options: list[list[Column]] = [[] for _ in mechanism.problem.agents]
+    options: list[list[Choice]] = [[] for _ in mechanism.problem.agents]
     for k in np.argsort(-mechanism.weights, kind="stable").tolist():
-        options[mechanism.columns[k].agent].append(mechanism.columns[k])
+        options[mechanism.columns[k].agent].append((mechanism.columns[k],))
     return options
 
 

@@ -26,8 +26,6 @@ from fairlot.reallocation.value.acceptance import acceptance
 
 _SCORING = 2**31
 """Seed of the types that menus are scored on, apart from those that they are searched on."""
-EVERYWHERE = None
-"""How far a search looks if it tries all structured starts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +47,7 @@ class Priced:
 class Pricer(Protocol):
     """Finds good menus for one agent; may cross to another process."""
 
-    def best(
-        self, values: FloatArray, start: Sequence[FloatArray], *, explore: int | None, seed: int
-    ) -> Priced:
+    def best(self, values: FloatArray, start: Sequence[FloatArray], *, explore: int, seed: int) -> Priced:
         r"""Find a menu, other than the remedial one, that is worth much at the values.
 
         Parameters
@@ -60,8 +56,8 @@ class Pricer(Protocol):
             :math:`w = \lambda - \pi_j`.
         start : sequence of FloatArray
             Menus that are good at these values, of those found before.
-        explore : int, optional
-            In how many other places to look; ``EVERYWHERE`` is None.
+        explore : int
+            In how many other places to look.
         seed : int
             Of what is random about the search: nothing else may be.
         """
@@ -79,9 +75,7 @@ class SearchPricer:
 
     terms: Terms
 
-    def best(
-        self, values: FloatArray, start: Sequence[FloatArray], *, explore: int | None, seed: int
-    ) -> Priced:
+    def best(self, values: FloatArray, start: Sequence[FloatArray], *, explore: int, seed: int) -> Priced:
         """Climb from the start and from elsewhere; what becomes of the menu is seen on other types."""
         # made afresh, so that the search does not depend on what this process searched before
         pricer = SupportPricer(self.terms, seed=seed)
@@ -114,7 +108,7 @@ def price_all(
     pricers: Sequence[Pricer],
     prices: FloatArray,
     starts: Sequence[Sequence[FloatArray]],
-    explore: int | None,
+    explore: int,
     seed: int,
     workers: Workers,
     reporter: Reporter,
@@ -131,7 +125,7 @@ def price_all(
         Values of the tasks.
     starts : sequence
         Menus that each agent's search begins with.
-    explore : int, optional
+    explore : int
         In how many other places to look.
     seed : int
         Of the searches.
@@ -167,7 +161,7 @@ def price_all(
 
 def _price(
     deadline: float | None,
-    explore: int | None,
+    explore: int,
     seed: int,
     task: tuple[Pricer, FloatArray, Sequence[FloatArray]],
 ) -> Priced | None:

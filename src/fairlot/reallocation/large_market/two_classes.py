@@ -22,7 +22,7 @@ from scipy.stats import qmc
 from fairlot.model.beliefs import Beliefs
 from fairlot.model.hierarchy import BoolArray, FloatArray
 from fairlot.model.tasks import ReallocationProblem
-from fairlot.reallocation.large_market.pricing import EVERYWHERE, Priced
+from fairlot.reallocation.large_market.pricing import Priced
 from fairlot.reallocation.obvious.rays import ray_extents
 from fairlot.reallocation.value.acceptance import acceptance
 
@@ -73,7 +73,7 @@ class TwoClassPricer:
         values: FloatArray,
         start: Sequence[FloatArray] = (),
         *,
-        explore: int | None = EVERYWHERE,
+        explore: int = 0,
         seed: int = 0,
     ) -> Priced:
         """Find the best two offers; there is nothing to search."""

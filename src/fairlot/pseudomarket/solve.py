@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args, overload
 
 import numpy as np
 
 from fairlot.certificate import Stats, Status
+from fairlot.model.economies import FiatEconomy
 from fairlot.model.market import PseudoMarket
 from fairlot.progress import NullReporter, Reporter
 from fairlot.pseudomarket.compiled import CompiledMarket, Point, compile_market
@@ -22,7 +23,10 @@ from fairlot.pseudomarket.equilibrium import Claim, Equilibrium, claim_of, publi
 from fairlot.pseudomarket.polish import polish, residual
 from fairlot.pseudomarket.preconditions import feasible_assignment
 
-Method = Literal["auto", "joint", "path", "nash"]
+if TYPE_CHECKING:
+    from fairlot.pseudomarket.bundles.equilibrium import EconomyEquilibrium
+
+Method = Literal["auto", "joint", "path", "nash", "bundles", "exact"]
 
 _ITINERARY = (
     ("joint", 0, 0.4),
@@ -38,6 +42,7 @@ _DEEPER_TOL, _NEAR = 1e-11, 1e-3
 """Where the joint road goes on to from a point of at most this residual, if polishing fails there."""
 
 
+@overload
 def solve_equilibrium(
     market: PseudoMarket,
     *,
@@ -48,7 +53,34 @@ def solve_equilibrium(
     start: Equilibrium | None = None,
     seed: int = 0,
     reporter: Reporter | None = None,
-) -> Equilibrium:
+) -> Equilibrium: ...
+
+
+@overload
+def solve_equilibrium(
+    market: FiatEconomy,
+    *,
+    method: Method = "auto",
+    tol: float = 1e-9,
+    max_iter: int | None = None,
+    time_limit: float | None = None,
+    start: Equilibrium | None = None,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+) -> EconomyEquilibrium: ...
+
+
+def solve_equilibrium(
+    market: PseudoMarket | FiatEconomy,
+    *,
+    method: Method = "auto",
+    tol: float = 1e-9,
+    max_iter: int | None = None,
+    time_limit: float | None = None,
+    start: Equilibrium | None = None,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+) -> Equilibrium | EconomyEquilibrium:
     r"""Find prices and expected shares that are a strong equilibrium.
 
     Every agent's lottery is then among the best that she can afford, and cheapest among those; capacities
@@ -56,10 +88,12 @@ def solve_equilibrium(
 
     Parameters
     ----------
-    market : PseudoMarket
-        The market.
-    method : "auto", "joint", "path" or "nash"
+    market : PseudoMarket or FiatEconomy
+        The market; or an economy of agents with valuations of bundles, which
+        :func:`~fairlot.pseudomarket.bundles.solve.solve_economy` solves.
+    method : "auto", "joint", "path", "nash", "bundles" or "exact"
         A road, or "auto": joint, path, nash, and the first two with another seed, until one is certified.
+        The last two are for small markets and for economies: ``exact`` gives fractions.
     tol : float
         Tolerance of the certificate, relative as :func:`~fairlot.verify.equilibrium.verify_equilibrium`
         says.
@@ -108,6 +142,21 @@ def solve_equilibrium(
     if method not in get_args(Method):
         msg = f"method is {method!r}, expected one of {', '.join(get_args(Method))}"
         raise ValueError(msg)
+    if isinstance(market, FiatEconomy):
+        if method not in ("auto", "bundles", "exact"):
+            msg = f"method is {method!r}; an economy is solved by auto, bundles or exact"
+            raise ValueError(msg)
+        from fairlot.pseudomarket.bundles.solve import solve_economy
+
+        return solve_economy(
+            market, method=method, tol=tol, time_limit=time_limit, seed=seed, reporter=reporter
+        )
+    if method in ("bundles", "exact"):
+        from fairlot.pseudomarket.bundles.markets import solve_by_bundles
+
+        return solve_by_bundles(
+            market, method=method, tol=tol, time_limit=time_limit, seed=seed, reporter=reporter
+        )
     if start is not None and (start.market.agents, start.market.goods) != (market.agents, market.goods):
         msg = "start is of other agents or goods than the market"
         raise ValueError(msg)

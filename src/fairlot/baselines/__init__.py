@@ -1,0 +1,1 @@
+"""The mechanisms users know, beside ours, and the measures they are compared by."""

@@ -1,0 +1,177 @@
+r"""One market, many mechanisms, one table.
+
+Every mechanism sees the same market and seed, runs in a process of its own
+(:mod:`fairlot.baselines.worker`) and is measured by the same code (:mod:`fairlot.baselines.measures`). One
+that does not apply, lacks an extra, runs out of time or crashes is a row that says so.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO, cast
+
+from fairlot.baselines.measures import Measures, measure
+from fairlot.baselines.mechanisms import BASELINES, Baseline
+from fairlot.baselines.running import Answer, Job
+from fairlot.baselines.worker import READY
+from fairlot.errors import InvalidProblemError, Issue
+from fairlot.model.market import PseudoMarket
+from fairlot.progress import NullReporter, Reporter
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One mechanism's line.
+
+    Parameters
+    ----------
+    baseline : Baseline
+        Which.
+    measures : Measures or None
+        None where there is nothing to measure; then ``note`` says why.
+    seconds, memory_mb : float
+        Of the run; 0 where there was none.
+    n_draws : int
+        Assignments measured.
+    note : str
+        What the user should know.
+    """
+
+    baseline: Baseline
+    measures: Measures | None
+    seconds: float
+    memory_mb: float
+    n_draws: int
+    note: str
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A market's table.
+
+    Parameters
+    ----------
+    market : PseudoMarket
+    rows : tuple of Row
+        In the order of the mechanisms asked for.
+    n_draws, seed : int
+        Draws of each mechanism that leaves things to chance, and the seed of all.
+    """
+
+    market: PseudoMarket
+    rows: tuple[Row, ...]
+    n_draws: int
+    seed: int
+
+    def __getitem__(self, name: str) -> Row:
+        """Return the row of a mechanism by name."""
+        return next(row for row in self.rows if row.baseline.name == name)
+
+
+def compare_mechanisms(
+    market: PseudoMarket,
+    mechanisms: Sequence[str] | None = None,
+    *,
+    n_draws: int = 100,
+    seed: int = 0,
+    time_limit: float | None = 60.0,
+    reporter: Reporter | None = None,
+) -> Comparison:
+    """Run mechanisms on a market and measure what each does to it.
+
+    Parameters
+    ----------
+    market : PseudoMarket
+        The market, with values taken as true.
+    mechanisms : sequence of str, optional
+        Names out of :data:`~fairlot.baselines.mechanisms.BASELINES`; default all.
+    n_draws : int
+        Draws of each mechanism that leaves things to chance.
+    seed : int
+        The same for all.
+    time_limit : float, optional
+        Seconds for each mechanism, and again for the search for a Pareto improvement; None for no limit.
+    reporter : Reporter, optional
+        Told which mechanism runs.
+
+    Raises
+    ------
+    InvalidProblemError
+        For names that are not mechanisms, quotas that cross, and a number of draws below 1.
+
+    Examples
+    --------
+    >>> market = PseudoMarket.from_arrays([[3, 2], [3, 1]], capacities=1)
+    >>> table = compare_mechanisms(market, ["utilitarian", "round-robin"], n_draws=10)
+    >>> round(table["utilitarian"].measures.value, 3)
+    2.5
+    """
+    known = {baseline.name: baseline for baseline in BASELINES}
+    names = list(known) if mechanisms is None else list(mechanisms)
+    issues = [
+        Issue("mechanism", found=name, expected=", ".join(known)) for name in names if name not in known
+    ]
+    if n_draws < 1:
+        issues.append(Issue("n_draws", found=str(n_draws), expected="at least 1"))
+    if issues:
+        raise InvalidProblemError(issues)
+    _ = market.families  # quotas that cross are a fault of the market, not of every mechanism
+    reporter = NullReporter() if reporter is None else reporter
+    rows = []
+    for k, name in enumerate(names):
+        reporter.stage(known[name].title)
+        reporter.update(k / len(names))
+        rows.append(_row(known[name], Job(name, market, n_draws, seed, time_limit)))
+    return Comparison(market, tuple(rows), n_draws, seed)
+
+
+def _row(baseline: Baseline, job: Job) -> Row:
+    objection = baseline.objection(job.market)
+    if objection:
+        return Row(baseline, None, 0.0, 0.0, 0, f"does not apply: {objection}")
+    answer = run_apart(job)
+    if answer.outcome is None:
+        return Row(baseline, None, answer.seconds, answer.memory_mb, 0, answer.fault)
+    return Row(
+        baseline,
+        measure(job.market, answer.outcome, time_limit=job.time_limit),
+        answer.seconds,
+        answer.memory_mb,
+        len(answer.outcome.draws),
+        answer.outcome.note,
+    )
+
+
+def run_apart(job: Job) -> Answer:
+    """Run a job in a process of its own, and end the process when its time is up."""
+    with (
+        tempfile.TemporaryFile() as question,
+        tempfile.TemporaryFile() as errors,
+    ):
+        pickle.dump(job, question)
+        question.seek(0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fairlot.baselines.worker"],
+            stdin=question,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+        ready = cast(IO[bytes], process.stdout).read(len(READY)) == READY
+        # Mechanisms that keep to a limit themselves get a moment to answer.
+        patience = None if job.time_limit is None or not ready else job.time_limit * 1.1 + 1.0
+        try:
+            answer, _ = process.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return Answer(None, f"stopped after {job.time_limit:g} s", float(job.time_limit or 0.0), 0.0)
+        if process.returncode == 0:
+            return cast(Answer, pickle.loads(answer))
+        errors.seek(0)
+        lines = errors.read().decode(errors="replace").strip().splitlines()
+        return Answer(None, f"crashed: {lines[-1] if lines else process.returncode}", 0.0, 0.0)

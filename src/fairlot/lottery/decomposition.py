@@ -66,6 +66,8 @@ def decompose(lottery: Lottery, *, reporter: Reporter | None = None) -> Decompos
     >>> terms.weights.tolist(), [terms.copies(t).tolist() for t in range(2)]
     ([2, 1], [[0, 1, 1, 0], [1, 0, 0, 1]])
     """
+    if lottery.drawn_by == "terms" and lottery.terms is not None:
+        return lottery.terms
     reporter = NullReporter() if reporter is None else reporter
     reporter.stage("decomposition")
     kept, graph = circulation(lottery).fractional()

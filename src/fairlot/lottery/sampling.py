@@ -18,6 +18,7 @@ from numba import njit
 
 from fairlot.errors import InvalidProblemError, Issue
 from fairlot.lottery.graph import circulation
+from fairlot.lottery.pick import sample_terms
 from fairlot.lottery.walk import OUT_OF_BITS, Int32Array, Workspace, random_bytes, walk_part, workspace
 from fairlot.model.hierarchy import IntArray
 from fairlot.model.lotteries import Lottery
@@ -51,6 +52,8 @@ def sample(lottery: Lottery, n: int, seed: int) -> Int32Array:
     """
     if n < 0:
         raise InvalidProblemError([Issue("n", found=str(n), expected="a number of draws, at least 0")])
+    if lottery.drawn_by == "terms":
+        return sample_terms(lottery, n, seed)
     kept, graph = circulation(lottery).fractional()
     n_free = int(np.searchsorted(kept, lottery.n_cells))
     # Cells by block, so that what is walked on together lies together in memory.

@@ -92,6 +92,8 @@ def draw_walk(lottery: Lottery, seed: bytes) -> Assignment:
     >>> draw_walk(lottery, bytes(32)).matrix.toarray().tolist()
     [[1, 0], [0, 1]]
     """
+    if lottery.drawn_by != "walk":
+        raise InvalidProblemError([Issue("lottery", found="drawn by terms", expected="drawn by a walk")])
     check_seed(seed)
     kept, graph = circulation(lottery).fractional()
     copies = lottery.whole.copy()

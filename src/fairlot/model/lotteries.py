@@ -6,6 +6,9 @@ A *bihierarchy* (Budish, Che, Kojima, Milgrom, AER 2013) is a pair of laminar fa
 the grand total either the floor or the ceiling of its expectation, so that integer bounds which the
 expectations respect hold in every realisation.
 
+Where agents' bounds cross there is no bihierarchy, and the lottery is its terms: assignments with integer
+weights that add up to D, of which a draw takes one. The sets then only say what bounds every term keeps.
+
 The published form is ``lottery.json``: canonical bytes, that is JSON in UTF-8 with sorted keys, separators
 ``,`` and ``:``, integers only, one trailing line feed.
 """
@@ -28,6 +31,7 @@ from fairlot.model.lottery_json import FORMAT, parse_lottery
 from fairlot.model.shares import RandomAllocation
 
 Kind = Literal["pseudomarket", "reallocation"]
+DrawnBy = Literal["walk", "terms"]
 MAX_DENOMINATOR = 2**62
 """Twice any room of a cell still fits a signed 64-bit integer."""
 UNDECLARED = -1
@@ -232,12 +236,15 @@ class Lottery:
     kind : "pseudomarket" or "reallocation"
         What the cells mean; in the latter, goods are tasks.
     terms : Decomposition, optional
-        The lottery written out, for reading; draws never use it.
+        The lottery written out: for reading, unless draws take a term.
+    drawn_by : "walk" or "terms"
+        Whether a draw rounds cells and sets by a walk over cycles, or takes one of the terms.
 
     Raises
     ------
     InvalidProblemError
-        Listing every fault: of shape, of order, and every set whose declared bounds the expectations break.
+        Listing every fault: of shape, of order, every set whose declared bounds the expectations break, and,
+        if draws take a term, what makes the terms another lottery.
     """
 
     agents: tuple[str, ...]
@@ -251,6 +258,7 @@ class Lottery:
     good_sets: CellSets
     kind: Kind = "pseudomarket"
     terms: Decomposition | None = None
+    drawn_by: DrawnBy = "walk"
 
     def __post_init__(self) -> None:
         for name in ("agents", "goods"):
@@ -262,6 +270,8 @@ class Lottery:
             for sets in (self.agent_sets, self.good_sets):
                 totals = sets.totals(self.whole, self.fraction, self.denominator)
                 issues += sets.breaches(totals, self.denominator)
+        if not issues and self.drawn_by == "terms":
+            issues += self._faults_of_terms()
         if issues:
             raise InvalidProblemError(issues)
 
@@ -309,6 +319,8 @@ class Lottery:
             "agent_sets": _rows(self.agent_sets),
             "good_sets": _rows(self.good_sets),
         }
+        if self.drawn_by == "terms":
+            document["draw"] = self.drawn_by
         if self.terms is not None:
             weights = self.terms.weights.tolist()
             document["terms"] = [[w, self.terms.copies(t).tolist()] for t, w in enumerate(weights)]
@@ -347,7 +359,8 @@ class Lottery:
                 good_sets=_cell_sets(document["good_sets"], good_leaf),
                 kind=document["kind"],
             )
-            return lottery.with_terms(_terms(document["terms"], lottery)) if "terms" in document else lottery
+            terms = _terms(document["terms"], lottery) if "terms" in document else None
+            return replace(lottery, terms=terms, drawn_by=document.get("draw", "walk"))
         except OverflowError:
             raise InvalidProblemError([Issue("a number needs more than 64 bits")]) from None
 
@@ -399,6 +412,33 @@ class Lottery:
             len(self.terms.whole) != n or self.terms.packed.shape != (self.terms.n_terms, -(-n // 8))
         ):
             issues.append(Issue("terms: arrays of wrong shape"))
+        return issues
+
+    def _faults_of_terms(self) -> list[Issue]:
+        """List what keeps the terms from being the lottery."""
+        if self.terms is None:
+            return [Issue("terms: missing, though draws take one of them")]
+        weights = self.terms.weights.tolist()
+        issues = []
+        if sum(weights) != self.denominator or min(weights, default=0) < 1:
+            expected = f"positive ones that add up to the denominator, {self.denominator}"
+            issues.append(Issue("weights of terms", found=str(sum(weights)), expected=expected))
+        up = [0] * self.n_cells
+        for term, weight in enumerate(weights):
+            copies = self.terms.copies(term)
+            for cell in np.flatnonzero(copies > self.whole).tolist():
+                up[cell] += weight
+            for sets in (self.agent_sets, self.good_sets):
+                broken = sets.breaches(sets.totals(copies, np.zeros_like(copies), 1), 1)
+                issues += [
+                    Issue(f"term {term}: {one.message}", None, None, None, one.found, one.expected)
+                    for one in broken[:_MAX_ISSUES]
+                ]
+        wrong = np.flatnonzero(np.array(up, dtype=np.int64) != self.fraction)
+        issues += [
+            Issue(f"cell {k}: terms expect {up[k]} over {self.denominator}", expected=str(self.fraction[k]))
+            for k in wrong[:_MAX_ISSUES].tolist()
+        ]
         return issues
 
 

@@ -3,7 +3,7 @@
 ``denominator`` D; ``agents`` and ``goods``: ids; ``cells``: [agent, good, numerator, agent set, good set],
 positions of ids and of the smallest set on either side that holds the cell, -1 for none; ``agent_sets``
 and ``good_sets``: [parent, lower, upper, name], bounds null where none is declared; ``terms``, optional:
-[weight, [copies of each cell]].
+[weight, [copies of each cell]]; ``draw``, only where draws take a term: "terms".
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ def parse_lottery(data: bytes) -> dict[str, Any]:
         raise InvalidProblemError([Issue("lottery.json", expected="an object")])
     issues = []
     keys = {"format", "kind", "denominator", "agents", "goods", "cells", "agent_sets", "good_sets"}
-    if not keys <= document.keys() <= keys | {"terms"}:
+    if not keys <= document.keys() <= keys | {"terms", "draw"}:
         found = ", ".join(sorted(document))
-        issues.append(Issue("keys", found=found, expected=f"{', '.join(sorted(keys))}, and perhaps terms"))
+        expected = f"{', '.join(sorted(keys))}, and perhaps terms and draw"
+        issues.append(Issue("keys", found=found, expected=expected))
         raise InvalidProblemError(issues)
     if document["format"] != FORMAT or type(document["format"]) is not int:
         issues.append(Issue("format", found=str(document["format"]), expected=str(FORMAT)))
@@ -50,6 +51,8 @@ def parse_lottery(data: bytes) -> dict[str, Any]:
         issues.append(
             Issue("denominator", found=str(document["denominator"]), expected="an integer from 1 to 2^62")
         )
+    if document.get("draw", "terms") != "terms" or ("draw" in document and "terms" not in document):
+        issues.append(Issue("draw", found=str(document["draw"]), expected='"terms", and terms, or neither'))
     shapes: dict[str, Callable[[Any], bool]] = {
         "agents": lambda row: type(row) is str and _encodable(row),
         "goods": lambda row: type(row) is str and _encodable(row),

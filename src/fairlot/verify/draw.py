@@ -10,7 +10,7 @@ draws again from the public seed, and names each check. What it implements is ``
 1. *bytes*: canonical JSON, shapes of documents, fields, CSV;
 2. *bits*: SHA-256 of a seed and a counter, and exact coins of any rational probability;
 3. *lottery*: expected copies over one denominator, and two forests of sets;
-4. *walk*: the binding algorithm that turns a seed into an assignment;
+4. *walk* and *pick*: the binding algorithms that turn a seed into an assignment;
 5. *checks*: what the files of a result must say.
 """
 
@@ -100,6 +100,7 @@ LOTTERY = {
     "agent_sets": SETS,  # parent, lower, upper, name
     "good_sets": SETS,
 }
+TERMS = {**LOTTERY, "draw": "terms", "terms": [(int, [int])]}  # weight, copies of each cell
 ROUND = {"kind": "drand", "chain": QUICKNET, "round": lambda v: type(v) is int and 1 <= v < 2**53}
 HASHES = [(str, HASH)]
 COMMITMENT = {
@@ -147,7 +148,7 @@ def read(files: Mapping[str, bytes], name: str, shape: Any) -> Any:
         need(canonical(value) == files[name], f"{name} is not in canonical form")
     except (ValueError, RecursionError):
         raise Fault(f"{name} is not JSON in UTF-8") from None
-    if name == "lottery.json" and type(value) is dict:
+    if name == "lottery.json" and type(value) is dict and "draw" not in value:
         value.pop("terms", None)  # a list for reading: never drawn from, never frozen
     need(fits(value, shape), f"{name} has a key or value of the wrong kind")
     return value
@@ -219,7 +220,7 @@ class Lottery:
     """Expected copies n/D of cells, and the sets whose totals are rounded up or down."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        raw = read(files, "lottery.json", LOTTERY)
+        raw = read(files, "lottery.json", either(LOTTERY, TERMS))
         self.hash = sha256(canonical(raw))
         self.denominator, self.cells = raw["denominator"], raw["cells"]
         self.agents, self.goods = raw["agents"], raw["goods"]
@@ -236,6 +237,15 @@ class Lottery:
             need(0 <= i < ends[0] and 0 <= j < ends[1], "lottery.json: a cell of nobody or nothing")
             need(-1 <= a < ends[2] and -1 <= b < ends[3], "lottery.json: a cell in an unknown set")
             need(1 <= n <= (2**31 - 1) * self.denominator, "lottery.json: a numerator out of range")
+        self.terms = raw.get("terms")
+        if self.terms is not None:
+            weights, lists = [w for w, _ in self.terms], [copies for _, copies in self.terms]
+            fitting = all(len(copies) == len(self.cells) and min(copies, default=0) >= 0 for copies in lists)
+            need(fitting and min(weights, default=0) > 0, "lottery.json: a term of the wrong form")
+            need(sum(weights) == self.denominator, "lottery.json: the terms' weights do not add up")
+            for k, cell in enumerate(self.cells):
+                expected = sum(w * copies[k] for w, copies in self.terms)
+                need(expected == cell[2], f"lottery.json: the terms expect another {self.row(k)}")
 
     def totals(self, side: int, amounts: list[int]) -> list[int]:
         """Sum amounts of the cells over every set of a side; the last entry is the grand total."""
@@ -327,6 +337,21 @@ def walk(lottery: Lottery, coin: Callable[[int, int], bool]) -> list[int]:
                 del position[node]
             del nodes[cut + 1 :], path[cut:]
     return [n // d + (flow[k] == d) for k, n in enumerate(numerators)]
+
+
+def pick(lottery: Lottery, seed: bytes) -> list[int]:
+    """Draw the copies of every cell where the lottery is its terms: one of them, by its weight."""
+    width, stream = (lottery.denominator - 1).bit_length(), bits(seed)
+    number = lottery.denominator
+    while number >= lottery.denominator:
+        number = 0
+        for _ in range(width):
+            number = 2 * number + next(stream)
+    for weight, copies in lottery.terms:
+        number -= weight
+        if number < 0:
+            return list(copies)
+    raise Fault("lottery.json: the terms' weights do not add up")
 
 
 # 5. Checks: each reads the files of a result by name and raises a fault, or returns what it could not see
@@ -446,7 +471,9 @@ def check_assignment(files: Mapping[str, bytes]) -> None:
     for name, transcript, assignment in drawn(files):
         need(sha256(assignment) == transcript["assignment"], f"{name}: another hash than in the transcript")
         need(transcript["seed"], f"{name}: no seed")
-        again = lottery.csv(walk(lottery, coins(bytes.fromhex(transcript["seed"]))))
+        seed = bytes.fromhex(transcript["seed"])
+        drawn_again = walk(lottery, coins(seed)) if lottery.terms is None else pick(lottery, seed)
+        again = lottery.csv(drawn_again)
         need(assignment == again, f"{name}: not what the seed gives")
 
 
@@ -462,7 +489,10 @@ def check_bounds(files: Mapping[str, bytes]) -> None:
             totals = zip(lottery.totals(side, expected), lottery.totals(side, copies), strict=True)
             rows = zip([*sets, (-1, None, None, "the total")], totals, strict=True)
             for (_, lower, upper, label), (n, z) in rows:
-                need(n // d <= z <= -(-n // d), f"{name}: {label} is {z}, expected {n}/{d}")
+                if lottery.terms is None:
+                    need(n // d <= z <= -(-n // d), f"{name}: {label} is {z}, expected {n}/{d}")
+                need(lower is None or lower <= z, f"{name}: {label} is {z}, at least {lower} declared")
+                need(upper is None or z <= upper, f"{name}: {label} is {z}, at most {upper} declared")
                 need(lower is None or lower * d <= n, f"{label} can fall below {lower}")
                 need(upper is None or n <= upper * d, f"{label} can exceed {upper}")
 

@@ -50,8 +50,8 @@ def digest(data: bytes) -> str:
 
 
 def frozen_lottery(lottery: Lottery) -> bytes:
-    """Return ``lottery.json`` as it is frozen: without its terms, which are for reading."""
-    return lottery.with_terms(None).to_json()
+    """Return ``lottery.json`` as it is frozen: without terms that are only for reading."""
+    return (lottery if lottery.drawn_by == "terms" else lottery.with_terms(None)).to_json()
 
 
 def assignment_csv(lottery: Lottery, assignment: Assignment) -> bytes:

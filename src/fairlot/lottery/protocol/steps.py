@@ -7,7 +7,8 @@
 
        seed = SHA-256("fairlot-draw-v1" ‖ SHA-256(public seed) ‖ commitment),
 
-   and the binding walk (:mod:`fairlot.lottery.walk`) gives the assignment.
+   and the binding walk (:mod:`fairlot.lottery.walk`) gives the assignment; or, of a lottery that is its
+   terms, the pick (:mod:`fairlot.lottery.pick`).
 4. *Check.* Anyone draws again from what was published (:mod:`fairlot.verify.draw`).
 
 A draw that is repeated or aborted stays on record: its transcript names its number, the reason, and the
@@ -22,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fairlot.lottery.pick import draw_term
 from fairlot.lottery.protocol.canonical import assignment_csv, canonical_json, digest, fields, frozen_lottery
 from fairlot.lottery.protocol.salts import Salts, personal_tables, rows_of_agents
 from fairlot.lottery.protocol.seeds import OPEN, DrawRefusedError, GivenSeed, Seed, Source
@@ -42,7 +44,7 @@ class Commitment:
     draw : str
         Name of the draw.
     lottery : str
-        SHA-256 of the lottery without its terms.
+        SHA-256 of the lottery, without terms that are only for reading.
     source : Source
         Where the seed will come from.
     files : tuple of (str, str)
@@ -318,7 +320,7 @@ def draw(
     number, before = _follow(previous, reason)
     evidence.check(frozen.hash)
     mixed = inner_seed(evidence.public_seed, frozen.hash)
-    assignment = draw_walk(lottery, mixed)
+    assignment = draw_term(lottery, mixed) if lottery.drawn_by == "terms" else draw_walk(lottery, mixed)
     csv = assignment_csv(lottery, assignment)
     transcript = Transcript(
         draw=frozen.draw,

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from fairlot.cli import problem as problem_verbs
 from fairlot.cli import reallocation as verbs
 from fairlot.cli import result as result_verbs
-from fairlot.cli.output import Output
+from fairlot.cli.demo import Half, demo
 from fairlot.errors import InvalidProblemError
 from fairlot.io.hospital import demo_reallocation, reallocation_template
 from fairlot.io.menus import menus_csv, picks_csv
@@ -399,14 +399,19 @@ def test_the_template_and_the_invented_hospital_are_problem_folders(tmp_path, ca
     hospital = parse_reallocation_files(demo_reallocation()).problem
     assert (hospital.n_agents, hospital.n_tasks) == (16, 5)
     assert hospital.forbidden.sum() == 2
-    verbs.demo_reallocation(Output(as_json=False, quiet=False), tmp_path / "demo")
+    demo(Half.REALLOCATION, out=tmp_path / "demo")
     said = capsys.readouterr().out
-    assert "Every number of this example is invented" in said
+    steps = ("VALUE", "DESIGN", "REALLOCATE", "COMMIT", "DRAW", "VERIFY", "WHAT TO LOOK AT")
+    assert [line.split("  ")[0] for line in said.splitlines() if line.split("  ")[0] in steps] == list(steps)
+    assert "All of it is invented" in said
     assert "Certified: all 8 checks" in said
+    assert "All of these checks pass." in said
+    assert said.count("no salt opened") == 1
+    assert "the rows of 16 agents" in said
     files = {p.relative_to(tmp_path / "demo").as_posix(): p.read_bytes() for p in _files(tmp_path / "demo")}
     assert all(check.passed for check in reallocation_checks(files))
     assert verify_result(tmp_path / "demo").passed
-    assert {"menus.md", "letters.md", "lottery.json"} <= files.keys()
+    assert {"menus.md", "letters.md", "lottery.json", "assignment.csv"} <= files.keys()
     assert json.loads(files["summary.json"])["saving"] > 0
 
 

@@ -10,7 +10,7 @@ import typer
 
 from fairlot.cli.draw import commit, draw
 from fairlot.cli.market import solve_into
-from fairlot.cli.output import ForceOption, JsonOption, OutOption, QuietOption, verb
+from fairlot.cli.output import ForceOption, JsonOption, OutOption, Output, QuietOption, verb
 from fairlot.cli.reallocation import demo_reallocation
 from fairlot.cli.result import verify
 
@@ -38,23 +38,27 @@ def demo(
     with verb(as_json, quiet) as output:
         if kind is Half.REALLOCATION:
             demo_reallocation(output, out, force=force)
+            _commit_draw_verify(output, out, as_json or quiet)
+            output.say(
+                f"""
+WHAT TO LOOK AT
+  {out}/menus.md        what everybody was handed before she picked
+  {out}/letters.md      what everybody is told: had, picked, gets
+  {out}/assignment.csv  the cases of next month, whole numbers, after the draw
+  {out}/input/          the tables it was made from: copy them to begin your own
+  fairlot explain {out} --agent dr01"""
+            )
             return
         from fairlot.certificate import Status
         from fairlot.io.demo import demo_pseudomarket
         from fairlot.io.equilibrium import equilibrium_summary
         from fairlot.io.problem import parse_problem_files
 
-        silent = as_json or quiet
         output.say("SOLVE  a synthetic university: every student, course and point is invented")
         equilibrium = solve_into(output, parse_problem_files(demo_pseudomarket()), out, force=force)
         if equilibrium.status is not Status.CERTIFIED or equilibrium.prices is None:
             output.fail()
-        output.say("\nCOMMIT  before the seed is known")
-        commit(out, quiet=silent)
-        output.say("\nDRAW  with a made-up seed; a real one is a public random number")
-        draw(out, seed=_SEED, quiet=silent)
-        output.say("\nVERIFY  from the folder alone")
-        verify(out, quiet=silent)
+        _commit_draw_verify(output, out, as_json or quiet)
         agent = equilibrium.market.agents[0]
         dearest = equilibrium.market.goods[int(equilibrium.prices.argmax())]
         output.say(
@@ -69,3 +73,12 @@ WHAT TO LOOK AT
   fairlot explain {out} --agent {agent}"""
         )
         output.data({"result": str(out), **equilibrium_summary(equilibrium)})
+
+
+def _commit_draw_verify(output: Output, out: Path, silent: bool) -> None:
+    output.say("\nCOMMIT  before the seed is known")
+    commit(out, quiet=silent)
+    output.say("\nDRAW  with a made-up seed; a real one is a public random number")
+    draw(out, seed=_SEED, quiet=silent)
+    output.say("\nVERIFY  from the folder alone")
+    verify(out, quiet=silent)

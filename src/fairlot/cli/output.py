@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,16 @@ class Output:
         """Print a line for people."""
         if not self.quiet and not self.as_json:
             typer.echo(text)
+
+    def tell(self, text: str) -> None:
+        """Print paragraphs for people, their lines no wider than a terminal of 80 columns."""
+        for line in text.splitlines():
+            indent = " " * (len(line) - len(line.lstrip()))
+            self.say(
+                textwrap.fill(
+                    line, 80, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False
+                )
+            )
 
     def data(self, document: Any) -> None:
         """Print the document that ``--json`` asked for; numbers that JSON does not have are null."""

@@ -57,7 +57,7 @@ def value(
         with _reporter(output) as reporter:
             found = value_of_choice(read.problem, draws=draws, seed=seed, reporter=reporter)
         output.say(f"{_title(read.problem, folder)}")
-        output.say(found.words())
+        output.tell(found.words())
         output.say(f"Next: fairlot design {folder} --out RESULT")
         output.data({"folder": str(folder), "kind": "reallocation", **found.to_dict()})
 
@@ -207,7 +207,7 @@ def demo_reallocation(output: Output, out: Path, *, force: bool = False, seed: i
     from fairlot.io.reallocation_results import outcome_files, outcome_summary
     from fairlot.io.results import refuse, write_result
     from fairlot.reallocation.design import design_menus
-    from fairlot.reallocation.letters import menus_document
+    from fairlot.reallocation.letters import menu_words, menus_document
     from fairlot.reallocation.outcome import reallocate_positions
     from fairlot.reallocation.simulation import pick_myopically
     from fairlot.reallocation.value.choice import value_of_choice
@@ -215,13 +215,22 @@ def demo_reallocation(output: Output, out: Path, *, force: bool = False, seed: i
     refuse(out, force)
     read = parse_reallocation_files(hospital())
     problem = read.problem
-    output.say("Every number of this example is invented, and so are the preferences it picks by.")
+    total = problem.status_quo_cost
+    output.tell(
+        f"VALUE  {problem.title}: {problem.n_agents} doctors, {problem.n_tasks} types of cases, cost in "
+        "minutes. All of it is invented: doctors, cases, minutes, licences, beliefs."
+    )
     with _reporter(output) as reporter:
         found = value_of_choice(problem, seed=seed, reporter=reporter)
         designed = design_menus(problem, seed=seed, reporter=reporter)
-    output.say(found.words())
-    total = problem.status_quo_cost
-    output.say(f"Menus for pairs who may trade: expected saving {_of(designed.expected_saving, total)}")
+    output.tell(found.words())
+    choosing = len(set(designed.menus.ray_agents.tolist()))
+    example = menu_words(problem, designed.menus, problem.agents[int(designed.menus.ray_agents[0])])
+    output.tell(
+        f"\nDESIGN  {choosing} of {problem.n_agents} doctors are offered a trade, one each; expected saving "
+        f"{_of(designed.expected_saving, total)}. One of them is handed this page:"
+    )
+    output.tell("\n".join(f"  {line}" for line in example.splitlines() if line and not line.startswith("#")))
     types = problem.beliefs.types(np.random.default_rng(seed).random(problem.status_quo.shape))
     picks = pick_myopically(designed.menus, np.arange(problem.n_agents), types, problem.endowment)
     outcome = reallocate_positions(problem, designed.menus, picks, seed=seed)
@@ -229,9 +238,11 @@ def demo_reallocation(output: Output, out: Path, *, force: bool = False, seed: i
     files["menus.md"] = menus_document(problem, designed.menus).encode()
     write_result(out, files, force=force)
     picked = int((picks >= 0).sum())
-    output.say(f"{picked} of {problem.n_agents} doctors picked a trade: saving {_of(outcome.saving, total)}")
+    output.tell(
+        f"\nREALLOCATE  {picked} of {problem.n_agents} doctors, their preferences invented too, picked their "
+        f"trade: saving {_of(outcome.saving, total)}"
+    )
     _certified(output, outcome.status, outcome.certificate, "what everybody was promised")
-    output.say(f"Wrote {out}: menus.md is what they were handed, letters.md what they are told")
     output.data({"result": str(out), **outcome_summary(outcome)})
 
 
@@ -243,7 +254,7 @@ def check_reallocation(output: Output, problem: ReallocationProblem, folder: Pat
     sizes = {"agents": problem.n_agents, "people": int(problem.sizes.sum()), "tasks": problem.n_tasks}
     output.say(f"{_title(problem, folder)}; the present split costs {problem.status_quo_cost:,.6g}")
     for condition in found.conditions:
-        output.say(f"{'ok     ' if condition.holds else 'warning'}  {condition}")
+        output.tell(f"{'ok     ' if condition.holds else 'warning'}  {condition}")
     verdicts = {True: "yes", False: "no", None: "not decided by the theory"}
     output.say(f"Choice can improve on the present split: {verdicts[found.improves]}")
     output.say(f"Next: fairlot value {folder}")

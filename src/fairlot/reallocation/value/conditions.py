@@ -20,7 +20,7 @@ from fairlot.model.tasks import ReallocationProblem
 from fairlot.reallocation.programs import LinearProgram, solve_program
 
 _SAME = 1e-9
-_NAMED = 5
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,8 @@ def _same(table: FloatArray, row: FloatArray) -> BoolArray:
 
 
 def _condition(name: str, problem: ReallocationProblem, broken: BoolArray) -> Condition:
+    if broken.all():
+        return Condition(name, False, ("every agent, every task",))
     breaking = tuple(
         f"agent '{problem.agents[j]}', task '{problem.tasks[i]}'" for j, i in np.argwhere(broken).tolist()
     )

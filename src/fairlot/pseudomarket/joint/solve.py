@@ -45,6 +45,7 @@ def solve_joint(
     deadline: float | None = None,
     seed: int = 0,
     reporter: Reporter | None = None,
+    money: FloatArray | None = None,
 ) -> Point:
     """Follow the joint path in prices, copies and multipliers to a strong equilibrium.
 
@@ -62,6 +63,9 @@ def solve_joint(
         0 weighs all pairs alike; any other number draws weights, and with them another path.
     reporter : Reporter, optional
         Told the barrier weight as the path goes down.
+    money : FloatArray, shape (n_agents,), optional
+        ε as it stands, in scaled units, where money has a value of its own outside the market. By default it
+        has none, and ε is small enough for the satiated to attain their greatest utility.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def solve_joint(
         ``alpha`` contains the price of money ε, which is all there is of it for satiated agents.
     """
     effort = Effort(deadline, reporter or NullReporter())
-    epsilon = prices_of_money(compiled)
+    epsilon = prices_of_money(compiled) if money is None else money
     weight = None
     if seed:
         weight = np.exp(np.random.default_rng(seed).normal(size=compiled.n_pairs))
@@ -79,7 +83,7 @@ def solve_joint(
             effort.reporter.stage("joint path")
             point = _solve(JointSystem(compiled, epsilon, weight, lending(compiled)), start, tol, effort)
             deprived = _deprived(compiled, point, epsilon)
-            if not point.finished or not deprived.any():
+            if money is not None or not point.finished or not deprived.any():
                 return point
             epsilon = np.where(deprived, _LOWER * epsilon, epsilon)
     return replace(point, finished=False, note="satiated agents miss their greatest utility")

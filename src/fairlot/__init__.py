@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     from fairlot.pseudomarket.preconditions import check_market, feasible_assignment
     from fairlot.pseudomarket.solve import solve_equilibrium
     from fairlot.reallocation.design import design_menus
+    from fairlot.reallocation.explanation import explain_member
     from fairlot.reallocation.outcome import reallocate
     from fairlot.reallocation.simulation import simulate
     from fairlot.reallocation.value.choice import value_of_choice
     from fairlot.verify.equilibrium import verify_equilibrium
     from fairlot.verify.lottery import verify_assignment, verify_decomposition, verify_lottery
+    from fairlot.verify.reallocation import verify_menus, verify_outcome
     from fairlot.verify.transcript import verify_draw
 
 __version__ = "0.1.0"
@@ -133,9 +135,14 @@ _HOMES = {
         "Ray",
     ),
     "fairlot.reallocation.design": ("design_menus",),
+    "fairlot.reallocation.explanation": ("explain_member",),
     "fairlot.reallocation.outcome": ("reallocate",),
     "fairlot.reallocation.simulation": ("simulate",),
     "fairlot.reallocation.value.choice": ("value_of_choice",),
+    "fairlot.verify.reallocation": (
+        "verify_menus",
+        "verify_outcome",
+    ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -180,6 +187,7 @@ __all__ = [
     "draw",
     "equilibrium_files",
     "explain_agent",
+    "explain_member",
     "feasible_assignment",
     "lottery_from_shares",
     "market_lottery",
@@ -198,6 +206,8 @@ __all__ = [
     "verify_draw",
     "verify_equilibrium",
     "verify_lottery",
+    "verify_menus",
+    "verify_outcome",
     "verify_result",
     "write_problem",
     "write_result",

@@ -374,7 +374,7 @@ class TradingProtocol:
 
     @cached_property
     def outcomes(self) -> FloatArray:
-        """The selection at every profile, shape (*n_actions, n_agents, n_tasks).
+        """The selection at every profile: an axis per agent's actions, then n_agents, n_tasks.
 
         Raises
         ------

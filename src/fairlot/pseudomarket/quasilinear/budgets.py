@@ -197,7 +197,8 @@ def _start(
     alpha *= compiled.budget_scale / compiled.value_scale
     gain = compiled.value - alpha[compiled.agent] * (compiled.rows.T @ q)[compiled.good]
     y = np.zeros(compiled.n_nodes)
-    np.maximum.at(y, compiled.chain[:, 0], gain)
+    for node in compiled.chain.T:  # of those who have one column only there is none
+        np.maximum.at(y, node[node >= 0], gain[node >= 0])
     return Point(x=x, q=q, alpha=alpha, y=y, finished=False, iterations=0)
 
 

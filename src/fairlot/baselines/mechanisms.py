@@ -105,7 +105,9 @@ def equilibrium(market: PseudoMarket, n_draws: int, seed: int, time_limit: float
     found = solve_equilibrium(market, time_limit=time_limit, seed=seed)
     if found.shares is None or found.prices is None:
         raise programs.NoAllocationError(str(found.infeasibility))
-    shares = np.asarray(found.shares.matrix[market.pair_agent, market.pair_good]).ravel()
+    shares = np.zeros(0)
+    if market.values.nnz:  # of no entries SciPy makes a sparse array
+        shares = np.asarray(found.shares.matrix[market.pair_agent, market.pair_good]).ravel()
     certified = found.status is Status.CERTIFIED
     worst = float(np.nanmax(found.utility_loss))
     note = "certified" if certified else f"not certified: loss at true budgets up to {worst:.1e}"

@@ -32,6 +32,9 @@ _SNAP = 1e-9
 """Copies by which a vertex may miss the integers it stands for."""
 
 
+_NOTHING = "no assignment respects every bound"
+
+
 class NoAllocationError(Exception):
     """No assignment respects every bound."""
 
@@ -93,6 +96,10 @@ def _polytope(market: PseudoMarket) -> _Polytope:
 def _maximise(
     goal: FloatArray, rows: sp.csr_array, bounds: FloatArray, most: FloatArray, time_limit: float | None
 ) -> OptimizeResult:
+    if len(goal) == 0:  # a market in which nobody accepts anything, to which linprog objects
+        if (bounds < 0).any():
+            raise NoAllocationError(_NOTHING)
+        return OptimizeResult(x=np.zeros(0))
     found = linprog(
         -goal,
         A_ub=rows,
@@ -102,8 +109,7 @@ def _maximise(
         options={} if time_limit is None else {"time_limit": time_limit},
     )
     if found.status == 2:
-        msg = "no assignment respects every bound"
-        raise NoAllocationError(msg)
+        raise NoAllocationError(_NOTHING)
     if found.x is None:
         raise TimeoutError(found.message)
     return found

@@ -132,26 +132,45 @@ def minimise(cost: Row, rows: Sequence[Row], right: Row) -> Optimum:
     ['3', '0']
     """
     columns, slack = _basis(cost, rows, right)
-    m = len(rows)
-    solved = solve_system([[row[k] for k in columns] for row in rows], right, len(columns))
-    priced = solve_system(
-        [[rows[r][k] for r in range(m)] for k in columns]
-        + [[_ONE if r == s else _ZERO for r in range(m)] for s in slack],
-        [cost[k] for k in columns] + [_ZERO] * len(slack),
-        m,
-    )
-    if solved is None or priced is None or any(entry < 0 for entry in solved.point):
+    # A basic column with a single entry (a slack) gives its row's dual, and follows from the others.
+    single: dict[int, int] = {}
+    core = []
+    for k in columns:
+        held = [r for r, row in enumerate(rows) if row[k]]
+        if len(held) == 1 and held[0] not in single:
+            single[held[0]] = k
+        else:
+            core.append(k)
+    tight = [r for r in range(len(rows)) if r not in single and r not in slack]
+    solved = solve_system([[rows[r][k] for k in core] for r in tight], [right[r] for r in tight], len(core))
+    known = {r: cost[k] / rows[r][k] for r, k in single.items()}
+    rest = [cost[k] - sum((y * rows[r][k] for r, y in known.items()), _ZERO) for k in core]
+    priced = solve_system([[rows[r][k] for r in tight] for k in core], rest, len(tight))
+    if solved is None or priced is None:
+        msg = "the basis that HiGHS found is singular in fractions"
+        raise UndecidedError(msg)
+    x = [_ZERO] * len(cost)
+    for k, entry in zip(core, solved.point, strict=True):
+        x[k] = entry
+    for r, row in enumerate(rows):
+        missing = right[r] - sum((row[k] * x[k] for k in core if row[k] and x[k]), _ZERO)
+        if r in single:
+            x[single[r]] = missing / row[single[r]]
+        elif missing:
+            msg = "the basis that HiGHS found is not feasible in fractions"
+            raise UndecidedError(msg)
+    if any(entry < 0 for entry in x):
         msg = "the basis that HiGHS found is not feasible in fractions"
         raise UndecidedError(msg)
+    duals = [_ZERO] * len(rows)
+    for r, y in [*known.items(), *zip(tight, priced.point, strict=True)]:
+        duals[r] = y
     for k in range(len(cost)):
-        if cost[k] - sum(y * row[k] for y, row in zip(priced.point, rows, strict=True) if row[k]) < 0:
+        if cost[k] - sum((y * row[k] for y, row in zip(duals, rows, strict=True) if y and row[k]), _ZERO) < 0:
             msg = "the basis that HiGHS found is not optimal in fractions"
             raise UndecidedError(msg)
-    x = [_ZERO] * len(cost)
-    for k, entry in zip(columns, solved.point, strict=True):
-        x[k] = entry
     value = sum((c * entry for c, entry in zip(cost, x, strict=True) if entry), _ZERO)
-    return Optimum(tuple(x), value, priced.point)
+    return Optimum(tuple(x), value, tuple(duals))
 
 
 def nonnegative_solution(rows: Sequence[Row], right: Row, n_columns: int) -> tuple[Fraction, ...] | None:

@@ -16,6 +16,7 @@ from fairlot.testing.oracles import (
 )
 from fairlot.testing.strategies import pseudo_markets
 from fairlot.testing.timetables import timetable_market
+from fairlot.testing.valuations import table_by_definition, valuations
 
 __all__ = [
     "VALUE_KINDS",
@@ -27,7 +28,9 @@ __all__ = [
     "course_market",
     "pseudo_markets",
     "random_values",
+    "table_by_definition",
     "timetable_market",
     "unit_demand",
     "utility_of_mean",
+    "valuations",
 ]

@@ -48,7 +48,7 @@ class AssignmentValuation(Valuation):
     """
 
     kind: ClassVar[str] = "assignment"
-    units: tuple[tuple[Number, ...], ...]
+    units: Sequence[Sequence[Number]]
 
     def __post_init__(self) -> None:
         units = tuple(non_negative(row, f"unit {r}, good") for r, row in enumerate(self.units))
@@ -93,7 +93,7 @@ class AssignmentValuation(Valuation):
         return steepest_ascent(self._worth(before, cost, after), start, self.n_goods)
 
 
-def _by_exchanges(units: tuple[tuple[Number, ...], ...], mask: int) -> Number:
+def _by_exchanges(units: Sequence[Sequence[Number]], mask: int) -> Number:
     worths = [extended(UnitDemand(row)) for row in units]
     bundles = best_partition(worths, goods_in(mask))
     return sum(worth(bundle)[1] for worth, bundle in zip(worths, bundles, strict=True))

@@ -7,7 +7,7 @@ together may consume: the production set of an economy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -43,7 +43,7 @@ class Bound(Expression):
     """
 
     kind: ClassVar[str] = "bound"
-    goods: tuple[int, ...]
+    goods: Collection[int]
     lower: int = 0
     upper: int | None = None
 

@@ -179,7 +179,7 @@ class Constrained(_BestWithin):
     """
 
     kind: ClassVar[str] = "constrained"
-    bounds: tuple[Bound, ...]
+    bounds: Sequence[Bound]
 
     def __post_init__(self) -> None:
         self._set(bounds=tuple(self.bounds))
@@ -191,7 +191,7 @@ class Constrained(_BestWithin):
     @property
     def limits(self) -> tuple[Bound, ...]:
         """The bounds C."""
-        return self.bounds
+        return tuple(self.bounds)
 
 
 def _count(given: object, name: str) -> None:

@@ -206,7 +206,7 @@ class LinearMatroid(Matroid):
     """
 
     kind: ClassVar[str] = "linear-matroid"
-    rows: tuple[tuple[int | Fraction, ...], ...]
+    rows: Sequence[Sequence[int | Fraction]]
     prime: int | None = None
 
     def __post_init__(self) -> None:
@@ -275,7 +275,7 @@ class TransversalMatroid(Matroid):
 
     kind: ClassVar[str] = "transversal-matroid"
     size: int
-    sets: tuple[tuple[int, ...], ...]
+    sets: Sequence[Collection[int]]
 
     def __post_init__(self) -> None:
         _count(self.size, "size")
@@ -320,7 +320,7 @@ class WeightedRank(Valuation):
 
     kind: ClassVar[str] = "weighted-rank"
     matroid: Matroid
-    weights: tuple[Number, ...] | None = None
+    weights: Sequence[Number] | None = None
 
     def __post_init__(self) -> None:
         given = [1] * self.matroid.size if self.weights is None else self.weights

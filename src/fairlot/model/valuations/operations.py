@@ -6,7 +6,7 @@ that meet bounds are in ``constrained.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
@@ -43,7 +43,7 @@ class Endowment(Valuation):
 
     kind: ClassVar[str] = "endowment"
     valuation: Valuation
-    goods: tuple[int, ...]
+    goods: Collection[int]
 
     def __post_init__(self) -> None:
         self._set(goods=goods_mask(self.goods, self.valuation.n_goods, "endowment"))
@@ -97,7 +97,7 @@ class Restriction(Valuation):
 
     kind: ClassVar[str] = "restriction"
     valuation: Valuation
-    goods: tuple[int, ...]
+    goods: Collection[int]
 
     def __post_init__(self) -> None:
         self._set(goods=goods_mask(self.goods, self.valuation.n_goods, "restriction"))
@@ -153,7 +153,7 @@ class Convolution(Valuation):
     """
 
     kind: ClassVar[str] = "convolution"
-    parts: tuple[Valuation, ...]
+    parts: Sequence[Valuation]
 
     def __post_init__(self) -> None:
         self._set(parts=tuple(self.parts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar
@@ -64,7 +64,7 @@ class Oracle(Valuation):
     kind: ClassVar[str] = "oracle"
     function: Callable[[frozenset[int]], Any]
     size: int
-    start: tuple[int, ...] | None = None
+    start: Collection[int] | None = None
     spot_checks: int = 100
     seed: int = 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -64,7 +64,7 @@ class UnitDemand(Valuation):
     """
 
     kind: ClassVar[str] = "unit-demand"
-    values: tuple[Number, ...]
+    values: Sequence[Number]
 
     def __post_init__(self) -> None:
         self._set(values=non_negative(self.values, "value of good"))
@@ -94,7 +94,7 @@ class Additive(Valuation):
     """
 
     kind: ClassVar[str] = "additive"
-    values: tuple[Number, ...]
+    values: Sequence[Number]
 
     def __post_init__(self) -> None:
         self._set(values=non_negative(self.values, "value of good"))
@@ -129,7 +129,7 @@ class Cardinality(Valuation):
     """
 
     kind: ClassVar[str] = "cardinality"
-    levels: tuple[Number, ...]
+    levels: Sequence[Number]
 
     def __post_init__(self) -> None:
         self._set(levels=_concave(self.levels, "f"))
@@ -156,8 +156,8 @@ class Taste(Expression):
     """
 
     kind: ClassVar[str] = "taste"
-    goods: tuple[int, ...]
-    levels: tuple[Number, ...]
+    goods: Collection[int]
+    levels: Sequence[Number]
 
     def __post_init__(self) -> None:
         self._set(
@@ -242,7 +242,7 @@ class Table(Valuation):
     """
 
     kind: ClassVar[str] = "table"
-    values: tuple[Number, ...]
+    values: Sequence[Number]
 
     def __post_init__(self) -> None:
         self._set(values=tuple(number(value, f"value {mask}") for mask, value in enumerate(self.values)))

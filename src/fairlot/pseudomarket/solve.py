@@ -36,7 +36,11 @@ _ITINERARY = (
     ("path", 1, 1.0),
 )
 """Road, what to add to the seed, and the part of the time limit by which the road has to end."""
-_JOINT_TOL, _PATH_TOL = 1e-9, 1e-10
+_ONE_BOUND_ITINERARY = (("path", 0, 0.6), ("joint", 0, 0.75), ("nash", 0, 0.8), ("path", 1, 1.0))
+"""The same where everybody has one bound over all that she may want: folds are many, and cheap to follow."""
+_MANY_PAIRS = 1_000_000
+"""Above as many pairs, fewer factorisations are worth more than cheap ones."""
+_JOINT_TOL, _PATH_TOL, _ONE_BOUND_TOL = 1e-9, 1e-10, 1e-8
 """Complementary products at which the roads end and polishing begins."""
 _DEEPER_TOL, _NEAR = 1e-11, 1e-3
 """Where the joint road goes on to from a point of at most this residual, if polishing fails there."""
@@ -92,7 +96,8 @@ def solve_equilibrium(
         The market; or an economy of agents with valuations of bundles, which
         :func:`~fairlot.pseudomarket.bundles.solve.solve_economy` solves.
     method : "auto", "joint", "path", "nash", "bundles" or "exact"
-        A road, or "auto": joint, path, nash, and the first two with another seed, until one is certified.
+        A road, or "auto": joint, path, nash, and the first two with another seed, until one is certified;
+        path first where everybody has a single bound over all goods, as under unit demand.
         The last two are for small markets and for economies: ``exact`` gives fractions.
     tol : float
         Tolerance of the certificate, relative as :func:`~fairlot.verify.equilibrium.verify_equilibrium`
@@ -191,6 +196,13 @@ class _Attempt:
     iterations: int = 0
     claims: list[Claim] = field(default_factory=list)
 
+    @property
+    def one_bound(self) -> bool:
+        """Whether the path in price space has its cheap form."""
+        from fairlot.pseudomarket.pricepath import wants_one_bound
+
+        return wants_one_bound(self.compiled)
+
     def run(self, method: Method, start: Equilibrium | None) -> None:
         """Go down the roads until a claim is certified or the limits are reached."""
         if self.compiled.n_pairs == 0:
@@ -199,7 +211,9 @@ class _Attempt:
         point = None if start is None else _point_of(self.compiled, start)
         if point is not None and self._accept(point, "start"):
             return
-        trips = [trip for trip in _ITINERARY if method in ("auto", trip[0])]
+        fold_first = self.one_bound and point is None and self.compiled.n_pairs <= _MANY_PAIRS
+        itinerary = _ONE_BOUND_ITINERARY if fold_first else _ITINERARY
+        trips = [trip for trip in itinerary if method in ("auto", trip[0])]
         for k, (road, more, share) in enumerate(trips):
             deadline = self._deadline(share if k + 1 < len(trips) else 1.0)
             found = self._travel(road, point, self.seed + more, deadline)
@@ -239,8 +253,14 @@ class _Attempt:
         compiled, reporter = self.compiled, self.reporter
         if road == "nash":
             return search_weights(compiled, tol=self.tol, deadline=deadline, reporter=reporter)
-        solve, tol = (solve_joint, _JOINT_TOL) if road == "joint" else (solve_price_path, _PATH_TOL)
-        return solve(compiled, start=start, tol=tol, deadline=deadline, seed=seed, reporter=reporter)
+        if road == "joint":
+            return solve_joint(
+                compiled, start=start, tol=_JOINT_TOL, deadline=deadline, seed=seed, reporter=reporter
+            )
+        tol = _ONE_BOUND_TOL if self.one_bound else _PATH_TOL
+        return solve_price_path(
+            compiled, start=start, tol=tol, deadline=deadline, seed=seed, reporter=reporter
+        )
 
     def _go_on(self, found: Point, deadline: float | None) -> Point:
         from fairlot.pseudomarket.joint import solve_joint

@@ -11,16 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.linalg.blas import dsyrk
 from scipy.linalg.lapack import dgetrf, dgetrs
 
 from fairlot.model.hierarchy import BoolArray, FloatArray
 from fairlot.pseudomarket.pricepath import agents as kernels
-from fairlot.pseudomarket.pricepath.layout import TAPER, Layout
+from fairlot.pseudomarket.pricepath import unit
+from fairlot.pseudomarket.pricepath.layout import TAPER, Agents, Layout
 from fairlot.pseudomarket.pricepath.newton import State, empty_factors, empty_state, sum_slopes
 
 _DENSE_SHARE = 1 / 3
 _DENSE_ROWS = 2048
+_DENSE_ENTRIES = 2_000_000
 _FRUGAL = 1e-5
 _SINGULAR = 1e-13
 
@@ -61,11 +64,15 @@ class Clearing:
 
     def __init__(self, layout: Layout, kappa: float) -> None:
         self.layout, self.kappa = layout, kappa
-        agents = layout.agents
+        self._columns = layout.fold.shape[1]
+        self._plain = (layout.fold != sp.eye_array(*layout.fold.shape, format="csr")).nnz == 0
+        self._scratch = empty_state(layout.agents)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        agents, columns = self.layout.agents, self._columns
         self._factors = empty_factors(agents)
-        self._defect, self._scratch = empty_state(agents), empty_state(agents)
-        columns = layout.fold.shape[1]
-        self._columns = columns
+        self._defect = empty_state(agents)
         n_rows, n_pairs = np.diff(agents.row_start), np.diff(agents.pair_start)
         self._dense = n_pairs > _DENSE_SHARE * columns
         rows = np.where(self._dense, n_rows, 0)
@@ -80,31 +87,38 @@ class Clearing:
 
     def prices(self, q: FloatArray) -> FloatArray:
         """Return the prices of goods, with the 0 of unpriced goods at the end."""
-        return np.append(self.layout.fold.T @ q, 0.0)
+        return np.append(q if self._plain else self.layout.fold.T @ q, 0.0)
 
     def settle(self, position: Position, tol: float) -> bool:
         """Bring every agent to her optimum at the position; say whether all got there."""
-        _, failures = kernels.settle(
-            self.layout.agents,
-            position.state,
-            self._factors,
-            self._defect,
-            self._scratch,
-            self.prices(position.q),
-            position.mu,
-            tol,
-        )
-        return bool(failures == 0)
+        price = self.prices(position.q)
+        return self._settle(self.layout.agents, position.state, price, position.mu, tol) == 0
+
+    def _settle(self, agents: Agents, state: State, price: FloatArray, mu: float, tol: float) -> int:
+        """Bring agents to their optimum; return how many failed."""
+        scratch = self._scratch
+        _, failures = kernels.settle(agents, state, self._factors, self._defect, scratch, price, mu, tol)
+        return int(failures)
 
     def surplus(self, position: Position) -> FloatArray:
         """Return G at a position where agents have settled."""
         agents = self.layout.agents
         taken = np.bincount(agents.column, position.state.x, minlength=self._columns + 1)[:-1]
         barrier = position.mu * (1.0 / position.q - self.kappa)
-        return np.asarray(self.layout.supply - self.layout.fold @ taken - barrier)
+        sold = taken if self._plain else self.layout.fold @ taken
+        return np.asarray(self.layout.supply - sold - barrier)
 
     def differentiate(self, position: Position) -> tuple[FloatArray, FloatArray]:
         """Return ∂G/∂q and ∂G/∂(log μ); later calls of ``respond`` refer to this position."""
+        mu, fold = position.mu, self.layout.fold
+        slope, drift = self._slopes(position)
+        jacobian = slope[:-1, :-1] if self._plain else (fold @ (fold @ slope[:-1, :-1]).T).T
+        jacobian[np.diag_indices_from(jacobian)] += mu / position.q**2
+        by_mu = -(fold @ drift[:-1]) - mu * (1.0 / position.q - self.kappa)
+        return jacobian, by_mu
+
+    def _slopes(self, position: Position) -> tuple[FloatArray, FloatArray]:
+        """Return −∂(Σ x)/∂p and ∂(Σ x)/∂(log μ), shapes (n_columns + 1,) twice and once."""
         agents, state, mu = self.layout.agents, position.state, position.mu
         drift = np.empty(self._columns + 1)
         kernels.differentiate(
@@ -125,11 +139,7 @@ class Clearing:
                 projection[np.diag_indices(width)] *= 0.5
                 half -= projection.T
         slope += half + half.T
-        fold = self.layout.fold
-        jacobian = (fold @ (fold @ slope[:-1, :-1]).T).T
-        jacobian[np.diag_indices_from(jacobian)] += mu / position.q**2
-        by_mu = -(fold @ drift[:-1]) - mu * (1.0 / position.q - self.kappa)
-        return jacobian, by_mu
+        return slope, drift
 
     def respond(self, position: Position, q_step: FloatArray, log_mu_step: float, step: State) -> float:
         """Fill in the agents' response to a step from the position last differentiated.
@@ -139,18 +149,16 @@ class Clearing:
         float
             The largest relative decrease of any positive variable, prices and μ included.
         """
-        worst = kernels.respond(
-            self.layout.agents,
-            position.state,
-            self._factors,
-            self._defect,
-            step,
-            self.prices(position.q),
-            position.mu,
-            log_mu_step,
-            self.prices(q_step),
-        )
+        worst = self._respond(position, self.prices(q_step), log_mu_step, step)
         return float(np.max([worst, (-q_step / position.q).max(), -log_mu_step]))
+
+    def _respond(self, position: Position, price_step: FloatArray, log_mu_step: float, step: State) -> float:
+        price, mu = self.prices(position.q), position.mu
+        agents, state = self.layout.agents, position.state
+        worst = kernels.respond(
+            agents, state, self._factors, self._defect, step, price, mu, log_mu_step, price_step
+        )
+        return float(worst)
 
     def advance(
         self, position: Position, q_step: FloatArray, log_mu_step: float, step: State, length: float
@@ -165,10 +173,7 @@ class Clearing:
         agents = self.layout.agents
         other = position.copy()
         looser = agents._replace(money=0.01 * agents.money)
-        price = self.prices(position.q)
-        kernels.settle(
-            looser, other.state, self._factors, self._defect, self._scratch, price, position.mu, _FRUGAL
-        )
+        self._settle(looser, other.state, self.prices(position.q), position.mu, _FRUGAL)
         gain = self._utilities(other.state) - self._utilities(position.state)
         return np.asarray(gain > _FRUGAL + 2.0 * np.sqrt(position.mu))
 
@@ -197,6 +202,46 @@ class Clearing:
         moved = (money * state.x / position.mu) ** 2
         of_goods = np.bincount(agents.column, moved, minlength=self._columns + 1)[:-1]
         return np.asarray(1.0 / position.q**2 + 0.1 * (self.layout.fold @ of_goods))
+
+
+class UnitClearing(Clearing):
+    """The same for agents under one bound each (:mod:`~fairlot.pseudomarket.pricepath.unit`)."""
+
+    def _prepare(self) -> None:
+        agents, width = self.layout.agents, self._columns + 1
+        self._slope, self._sums = np.empty(len(agents.value)), np.empty((len(agents.money), 3))
+        self._wide = len(agents.value) > _DENSE_SHARE * len(agents.money) * width
+        chunk = min(len(agents.money), 1 + _DENSE_ENTRIES // width)
+        self._rows = np.empty((3, chunk if self._wide else 0, width))
+
+    def _settle(self, agents: Agents, state: State, price: FloatArray, mu: float, tol: float) -> int:
+        _, failures = unit.settle(agents, state, self._slope, self._scratch, price, mu, tol)
+        return int(failures)
+
+    def _slopes(self, position: Position) -> tuple[FloatArray, FloatArray]:
+        agents, state, price = self.layout.agents, position.state, self.prices(position.q)
+        width, slope, sums = self._columns + 1, self._slope, self._sums
+        total, drift = np.zeros((width, width)), np.empty(width)
+        unit.differentiate(agents, state, slope, sums, price, position.mu, drift)
+        if not self._wide:
+            unit.narrow_slopes(agents, state, slope, sums, price, total)
+            return total, drift
+        diagonal = np.zeros(width)
+        for begin in range(0, len(agents.money), self._rows.shape[1]):
+            end = min(begin + self._rows.shape[1], len(agents.money))
+            rows = self._rows[:, : end - begin]
+            rows[:] = 0.0
+            unit.wide_slopes(agents, state, slope, sums, price, begin, end, rows, diagonal)
+            total += rows[1].T @ rows[2]
+            total -= rows[0].T @ rows[0]
+        total[np.diag_indices(width)] += diagonal
+        return total, drift
+
+    def _respond(self, position: Position, price_step: FloatArray, log_mu_step: float, step: State) -> float:
+        price, mu = self.prices(position.q), position.mu
+        agents, state = self.layout.agents, position.state
+        worst = unit.respond(agents, state, self._slope, self._sums, step, price, mu, log_mu_step, price_step)
+        return float(worst)
 
 
 class Bordered:

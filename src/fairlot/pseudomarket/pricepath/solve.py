@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
 from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.progress import NullReporter, Reporter
 from fairlot.pseudomarket.compiled import CompiledMarket, Point
-from fairlot.pseudomarket.pricepath.clearing import Clearing, Position
+from fairlot.pseudomarket.pricepath.clearing import Clearing, Position, UnitClearing
 from fairlot.pseudomarket.pricepath.layout import BOTH, EQUAL, LOWER, TAPER, Layout, lay_out
 from fairlot.pseudomarket.pricepath.newton import State
 from fairlot.pseudomarket.pricepath.path import Progress, follow
+from fairlot.pseudomarket.pricepath.unit import LEAST_MU, wants_one_bound
 
 _ATTEMPTS = 5
 _MONEY_SHARE = 0.03
 _MOST_FACTORIZATIONS = 6000
+_NEAR_END = 1e-7
+"""Barrier parameter from which a path that gets stuck is more likely lost to rounding than astray."""
 
 
 def solve_price_path(
@@ -81,27 +85,45 @@ def solve_price_path(
     ends: list[tuple[Layout, Progress]] = []
     rng = np.random.default_rng(seed)
     drawn, shares = seed != 0, np.full(compiled.n_agents, _MONEY_SHARE)
+    simple = wants_one_bound(compiled)
     for _ in range(_ATTEMPTS):
         layout = lay_out(compiled, shares, rng if drawn else None)
-        clearing = Clearing(layout, 2.0 / _usual_price(layout))
-        position = _start(layout, start)
         with np.errstate(all="ignore"):  # numerical trouble ends a path, it is no error
-            progress = follow(
-                clearing, position, tol=tol, most=_MOST_FACTORIZATIONS, deadline=deadline, reporter=reporter
-            )
+            clearing, progress = _descend(layout, _start(layout, start), tol, simple, deadline, reporter)
         ends.append((layout, progress))
         if deadline is not None and time.monotonic() > deadline:
             break
-        if progress.note:
+        if progress.note and progress.position.mu > _NEAR_END:
             drawn, start = drawn or start is None, None
             continue
         frugal = clearing.frugal(progress.position)
-        if not frugal.any():
+        if progress.note or not frugal.any():
             break
         shares[layout.who[frugal]] *= 0.01
     finished = [end for end in ends if not end[1].note]
     best = finished[-1] if finished else min(ends, key=lambda end: end[1].position.mu)
     return _point(compiled, *best, sum(progress.factorizations for _, progress in ends))
+
+
+def _descend(
+    layout: Layout, position: Position, tol: float, simple: bool, deadline: float | None, reporter: Reporter
+) -> tuple[Clearing, Progress]:
+    """Follow one path: agents under one bound first as such, down to where that is accurate."""
+    kappa = 2.0 / _usual_price(layout)
+    stages: list[tuple[type[Clearing], float]] = [(UnitClearing, max(tol, LEAST_MU))] if simple else []
+    if not simple or tol < LEAST_MU:
+        stages.append((Clearing, tol))
+    spent = 0
+    for kind, end in stages:
+        clearing = kind(layout, kappa)
+        progress = follow(
+            clearing, position, tol=end, most=_MOST_FACTORIZATIONS, deadline=deadline, reporter=reporter
+        )
+        spent += progress.factorizations
+        position = progress.position
+        if progress.note:
+            break
+    return clearing, replace(progress, factorizations=spent)
 
 
 def _start(layout: Layout, point: Point | None) -> Position:

@@ -98,7 +98,7 @@ def test_the_draw_and_what_is_not_drawn(swap):
     )
     outcome = reallocate(paid, Menus.of(paid.agents, paid.tasks, []), {})
     why = explained(outcome, "agent1", drawn={"abuse": 2})
-    assert "The draw gave you 2 *abuse* and 2.5 *fee*" in "\n".join(why.sentences())
+    assert "The draw gave you 2 *abuse* and 2.5 *fee*." in "\n".join(why.sentences())  # no sum with money
     assert np.isnan(why.to_dict()["drawn"]["fee"])
 
 

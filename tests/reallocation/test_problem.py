@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from fairlot.errors import InvalidProblemError, NotSupportedError
 from fairlot.model.beliefs import Beliefs
 from fairlot.model.tasks import Caps, ReallocationProblem
+from fairlot.reallocation.obvious.rays import ray_extents
 
 GOOD = {"status_quo": [[2.0, 1.0], [1.0, 2.0]], "costs": [[1.0, 3.0], [2.0, 1.0]]}
 UNIFORM = Beliefs.uniform(0.5, 1.5)
@@ -109,6 +110,13 @@ def test_goods_and_free_transfers_are_refused_where_they_are_not_built():
         make(burden=[True, False]).require_fixed_burdens()
     with pytest.raises(NotSupportedError, match="free total are not supported yet: task1"):
         make(transfer=[True, False], free_total=[True, False]).require_fixed_burdens()
+
+
+def test_transfers_are_no_load():
+    problem = make(transfer=[False, True], caps=Caps(load_growth=0.5))
+    assert_allclose(problem.load_ceilings, [3.0, 1.5], rtol=0)
+    extents = ray_extents(problem, np.array([0, 0]), np.array([[1.0, -0.5], [-1.0, 1.0]]))
+    assert_allclose(extents, [1.0, 2.0], rtol=1e-12)  # the second adds money only
 
 
 def test_the_input_is_copied_and_nothing_can_be_changed():

@@ -335,6 +335,9 @@ def _ends(table: Table, families: Sequence[str], issues: list[Issue]) -> tuple[F
             else:
                 issues.append(Issue("blank", table.file, table.rows[k], column, "", NON_NEGATIVE.text))
         ends.append(cells)
+    for k in np.flatnonzero(ends[1] < ends[0]).tolist():
+        found, expected = table["high"][k], f"at least low ({table['low'][k]})"
+        issues.append(Issue("below low", table.file, table.rows[k], "high", found, expected))
     return ends[0], ends[1]
 
 

@@ -39,7 +39,7 @@ class Caps:
     Parameters
     ----------
     load_growth : float, optional
-        Growth of the sum of her amounts, as a share of that sum in the status quo.
+        Growth of the sum of her amounts, transfers left out, as a share of that sum in the status quo.
     task_growth : float, optional
         Growth of each amount, as a share of the same amount in the status quo; a task that she does
         not have stays away.
@@ -288,14 +288,15 @@ class ReallocationProblem:
 
     @cached_property
     def load_ceilings(self) -> FloatArray:
-        """Largest sum of amounts of a member under the caps, shape (n_agents,); may be inf."""
+        """Largest load of a member under the caps, shape (n_agents,); may be inf."""
         growth = self.caps.load_growth
         if growth is None:
             return np.full(self.n_agents, np.inf)
-        ceilings: FloatArray = np.maximum(
-            (1 + growth) * self.status_quo.sum(axis=1), self.endowment.sum(axis=1)
-        )
-        return ceilings
+        return np.maximum((1 + growth) * self.loads(self.status_quo), self.loads(self.endowment))
+
+    def loads(self, amounts: FloatArray) -> FloatArray:
+        """Add up amounts of work, shape (..., n_tasks) to (...): transfers are money, not work."""
+        return np.asarray(amounts @ (~self.transfer).astype(np.float64))
 
     def require_fixed_burdens(self) -> None:
         """Raise ``NotSupportedError`` if some task is a good or has a free total."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fairlot.errors import InvalidProblemError, Issue
-from fairlot.model.hierarchy import FloatArray, IntArray
+from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 from fairlot.model.menus import KEEP, LESS, Menus, Ray
 from fairlot.model.tasks import ReallocationProblem
 from fairlot.reallocation.letters import (
@@ -54,6 +54,8 @@ class MemberExplanation:
         Who.
     tasks : tuple of str
         Names of the tasks.
+    transfer : BoolArray, shape (n_tasks,)
+        Which of them are money.
     had, gets : FloatArray, shape (n_tasks,)
         Instances before, and expected.
     offered : tuple of Ray
@@ -73,6 +75,7 @@ class MemberExplanation:
 
     member: str
     tasks: tuple[str, ...]
+    transfer: BoolArray
     had: FloatArray
     gets: FloatArray
     offered: tuple[Ray, ...]
@@ -85,7 +88,7 @@ class MemberExplanation:
 
     def sentences(self) -> list[str]:
         """Return the explanation in plain words, one paragraph an entry."""
-        had, *rest = outcome_words(self.tasks, self.had, self.picked, self.gets - self.had)
+        had, *rest = outcome_words(self.tasks, self.had, self.picked, self.gets - self.had, self.transfer)
         paragraphs = [f"{self.member}: {had[0].lower()}{had[1:]}"]
         others = [ray for ray in self.offered if self.picked is None or ray.name != self.picked.name]
         if others:
@@ -93,10 +96,10 @@ class MemberExplanation:
             paragraphs.append("\n".join(["You could have picked:", *choices]))
         paragraphs += [*(rest if self.offered else []), self._why()]
         if self.picked is not None and self.extent > 0:
-            paragraphs.append(f"So you get {amounts_words(self.tasks, self.gets)}. {SAFETY_WORDS}")
+            paragraphs.append(f"So you get {self._amounts(self.gets)}. {SAFETY_WORDS}")
         if self.drawn is not None:
             whole = np.where(np.isnan(self.drawn), self.gets, self.drawn)
-            paragraphs.append(f"The draw gave you {amounts_words(self.tasks, whole)}.")
+            paragraphs.append(f"The draw gave you {self._amounts(whole)}.")
         elif (np.abs(self.gets - np.rint(self.gets)) > _CLOSE).any():
             paragraphs.append(DRAW_WORDS)
         paragraphs.append(
@@ -105,6 +108,9 @@ class MemberExplanation:
             "above."
         )
         return paragraphs
+
+    def _amounts(self, amounts: FloatArray) -> str:
+        return amounts_words(self.tasks, amounts, self.transfer)
 
     def _why(self) -> str:
         match self.reason:
@@ -216,6 +222,7 @@ def explain_member(
     return MemberExplanation(
         member=member,
         tasks=problem.tasks,
+        transfer=problem.transfer,
         had=had,
         gets=gets,
         offered=offered,

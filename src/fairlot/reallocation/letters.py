@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fairlot.model.hierarchy import FloatArray
+from fairlot.model.hierarchy import BoolArray, FloatArray
 from fairlot.model.menus import KEEP, LESS, Menus, Ray
 from fairlot.model.tasks import ReallocationProblem
 from fairlot.reallocation.outcome import Outcome
@@ -73,7 +73,12 @@ def menu_words(problem: ReallocationProblem, menus: Menus, agent: str) -> str:
         Whose page.
     """
     j = problem.agents.index(agent)
-    lines = [f"## {agent}", "", f"You now have {amounts_words(problem.tasks, problem.endowment[j])}.", ""]
+    lines = [
+        f"## {agent}",
+        "",
+        f"You now have {amounts_words(problem.tasks, problem.endowment[j], problem.transfer)}.",
+        "",
+    ]
     menu = menus[agent]
     if not menu.rays:
         lines.append("There is nothing to choose this time: you keep what you have.")
@@ -124,7 +129,7 @@ def _letter(outcome: Outcome, m: int) -> str:
     had, change = problem.endowment[j], outcome.displacements[m]
     ray = None if r < 0 else Ray(menus.ray_names[r], menus.changes[r])
     lines = [f"## {outcome.members[m]}", ""]
-    for paragraph in outcome_words(problem.tasks, had, ray, change):
+    for paragraph in outcome_words(problem.tasks, had, ray, change, problem.transfer):
         lines += [paragraph, ""]
     if ray is None or _moves_nothing(had, ray, change):
         return "\n".join(lines)
@@ -153,7 +158,13 @@ SAFETY_WORDS = (
 """What a member who picked an exchange is promised."""
 
 
-def outcome_words(tasks: Sequence[str], had: FloatArray, ray: Ray | None, change: FloatArray) -> list[str]:
+def outcome_words(
+    tasks: Sequence[str],
+    had: FloatArray,
+    ray: Ray | None,
+    change: FloatArray,
+    transfer: BoolArray | None = None,
+) -> list[str]:
     """Say what a member had, what she picked and what she gets, a paragraph an entry.
 
     Parameters
@@ -166,8 +177,10 @@ def outcome_words(tasks: Sequence[str], had: FloatArray, ray: Ray | None, change
         Her pick; None where she kept.
     change : FloatArray, shape (n_tasks,)
         Expected displacement.
+    transfer : BoolArray, shape (n_tasks,), optional
+        Which tasks are money.
     """
-    paragraphs = [f"You had {amounts_words(tasks, had)}."]
+    paragraphs = [f"You had {amounts_words(tasks, had, transfer)}."]
     if ray is None:
         return [*paragraphs, "You kept what you had, and nothing changes for you."]
     paragraphs.append(f"You picked `{ray.name}`: {ray_words(tasks, ray)}")
@@ -203,7 +216,7 @@ def letters_document(outcome: Outcome) -> str:
     return "\n".join([f"# {title}: letters", "", *(_letter(outcome, m) for m in range(len(outcome.members)))])
 
 
-def amounts_words(tasks: Sequence[str], amounts: FloatArray) -> str:
+def amounts_words(tasks: Sequence[str], amounts: FloatArray, transfer: BoolArray | None = None) -> str:
     """List amounts of tasks.
 
     Parameters
@@ -212,6 +225,8 @@ def amounts_words(tasks: Sequence[str], amounts: FloatArray) -> str:
         Names.
     amounts : FloatArray, shape (n_tasks,)
         Instances.
+    transfer : BoolArray, shape (n_tasks,), optional
+        Which tasks are money, and not added to the rest.
 
     Examples
     --------
@@ -222,7 +237,9 @@ def amounts_words(tasks: Sequence[str], amounts: FloatArray) -> str:
     held = [f"{number_words(x)} *{task}*" for task, x in zip(tasks, amounts, strict=True) if x > nothing]
     if not held:
         return "nothing"
-    return _listed(held) + (f" ({number_words(float(np.sum(amounts)))} in all)" if len(held) > 1 else "")
+    work = np.asarray(amounts, dtype=np.float64)[... if transfer is None else ~transfer]
+    total = f" ({number_words(float(work.sum()))} in all)" if (work > nothing).sum() > 1 else ""
+    return _listed(held) + total
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -77,7 +77,7 @@ def verify_outcome(
     outside = np.abs(np.where(remedial[:, None], in_box, on_ray)).max(axis=1) / scale
     negative = np.maximum(0.0, -amounts).max(axis=1)
     above = np.maximum(0.0, amounts - problem.amount_ceilings[member]).max(axis=1)
-    overload = np.maximum(0.0, amounts.sum(axis=1) - problem.load_ceilings[member])
+    overload = np.maximum(0.0, amounts[:, ~problem.transfer].sum(axis=1) - problem.load_ceilings[member])
     from_status_quo = amounts - problem.status_quo[member]
     grown = participation_residuals(from_status_quo, changes, keeps | remedial) / scale
 
@@ -118,7 +118,7 @@ def verify_menus(problem: ReallocationProblem, menus: Menus) -> Certificate:
     amounts = problem.endowment[owner] + menus.changes
     scale = np.maximum(1.0, problem.endowment[owner].max(axis=1, initial=0.0))
     above = np.maximum(0.0, amounts - problem.amount_ceilings[owner]).max(axis=1)
-    overload = np.maximum(0.0, amounts.sum(axis=1) - problem.load_ceilings[owner])
+    overload = np.maximum(0.0, amounts[:, ~problem.transfer].sum(axis=1) - problem.load_ceilings[owner])
     negative = np.maximum(0.0, -amounts).max(axis=1)
     checks = (
         _worst("non-negative", negative / scale, problem.agents, "agent", owner),

@@ -232,8 +232,8 @@ def ray_extents(problem: ReallocationProblem, agents: IntArray, changes: FloatAr
     room = np.where(changes < 0, endowment, problem.amount_ceilings[agents] - endowment)
     with np.errstate(divide="ignore", invalid="ignore"):
         by_task = np.where(changes == 0, np.inf, room / np.abs(changes)).min(axis=1)
-    growth = changes.sum(axis=1)
-    load_room = problem.load_ceilings[agents] - endowment.sum(axis=1)
+    growth = problem.loads(changes)
+    load_room = problem.load_ceilings[agents] - problem.loads(endowment)
     rising = growth > _ZERO * np.abs(changes).sum(axis=1)
     by_load = np.where(rising, load_room / np.where(rising, growth, 1.0), np.inf)
     return np.asarray(np.minimum(by_task, by_load))

@@ -150,7 +150,7 @@ def _without_choice(problem: ReallocationProblem, limits: sp.csc_array, bounds: 
     )
     missing = problem.counts - problem.sizes @ start
     capped = np.isfinite(problem.load_ceilings)
-    loads = sp.csc_array(sp.kron(sp.eye_array(n), np.ones((1, n_tasks))))[capped]
+    loads = sp.csc_array(sp.kron(sp.eye_array(n), problem.loads(np.eye(n_tasks))[None]))[capped]
     cost = size * problem.costs.ravel()
     program = LinearProgram(
         cost=np.concatenate([cost, -cost]),
@@ -160,7 +160,7 @@ def _without_choice(problem: ReallocationProblem, limits: sp.csc_array, bounds: 
             sp.vstack([limits, sp.hstack([by_task, -by_task]), sp.hstack([loads, -loads])], format="csc")
         ),
         row_lower=np.concatenate([np.full(len(bounds), -np.inf), missing, np.full(capped.sum(), -np.inf)]),
-        row_upper=np.concatenate([bounds, missing, (problem.load_ceilings - start.sum(axis=1))[capped]]),
+        row_upper=np.concatenate([bounds, missing, (problem.load_ceilings - problem.loads(start))[capped]]),
     )
     solution = solve_program(program)
     if not solution.optimal:
@@ -226,7 +226,8 @@ def _known_types_saving(problem: ReallocationProblem, member: IntArray, types: F
     by_task = sp.csc_array(
         (np.ones(n * n_tasks), (np.tile(np.arange(n_tasks), n), cell)), shape=(n_tasks, n * n_tasks)
     )
-    loads = sp.csc_array((np.ones(n * n_tasks), (row, cell)), shape=(n, n * n_tasks))[capped]
+    work = np.tile(problem.loads(np.eye(n_tasks)), n)
+    loads = sp.csc_array((work, (row, cell)), shape=(n, n * n_tasks))[capped]
     program = LinearProgram(
         cost=cost.ravel(),
         lower=np.zeros(n * n_tasks),

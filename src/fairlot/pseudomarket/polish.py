@@ -42,6 +42,8 @@ from fairlot.pseudomarket.elimination import Layout, idle_agents
 _PROXIMAL = 1e-7
 _LEAST_METRIC = 1e-2
 _LIFT = 1e-10
+_PIVOT = 0.01
+"""Pivots stay on the diagonal, and the order of elimination as it is, unless they are smaller than that."""
 _RANK = 1e-11
 """Squared relative length of combinations of equations that count as 0."""
 _CAREFUL = 1_200
@@ -60,9 +62,11 @@ _NEAR = 1e-5
 """Residual above which a result says nothing, whatever the point's own."""
 _LEFT = 1e-4
 """Part of her budget from which an agent counts as having money left, whatever its value to her."""
-_LEAN = 1e-4
-"""Slacks of nodes and rows count this much against their duals: what is wrongly taken to bind shows it by a
-sign, what is wrongly taken to be slack leaves those who want it without what stops them."""
+_ATTEMPTS = ((1e-4, False), (1.0, False), (1e-4, True))
+"""How much slacks of nodes and rows count against their duals, and whether to care for degeneracy.
+
+What is wrongly taken to bind shows it by a sign, what is wrongly taken to be slack leaves those who want it
+without what stops them. Only where an agent has fewer choices than equations, nothing shows."""
 
 
 @dataclass
@@ -121,33 +125,49 @@ def polish(compiled: CompiledMarket, point: Point) -> Point:
     Returns
     -------
     Point
-        With a smaller :func:`residual`, its ``alpha`` of satiated agents the price of money; or the
-        point itself, if none was found.
+        With a smaller :func:`residual`, its ``alpha`` of satiated agents the price of money, ``finished``
+        if only rounding is left; or the point itself, if none was found.
     """
     if compiled.n_pairs == 0:
         return point
     system = _System(compiled)
-    now = system.values(point)
-    best, least = None, min(system.residual(system.values(point)), _NEAR)
-    active = system.classify(now)
-    system.settle(now, active)
+    near = system.values(point)
+    least = system.residual(near)
+    if least <= _SOLVED:
+        return point
+    best, least = None, min(least, _NEAR)
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging iteration ends, it is no error
-        for _ in range(_ROUNDS):
-            before = now.copy()
-            missing = system.newton(now, active, careful=False)
-            if _SOLVED < missing <= _WILD and active.inner <= _CAREFUL:
-                now = before
-                missing = system.newton(now, active, careful=True)
-            if not missing <= _WILD:
-                break
-            reached = system.residual(system.cleaned(now))
+        for lean, careful in _ATTEMPTS:
+            found, reached = _solve_active(system, near.copy(), lean, careful)
             if reached < least:
-                best, least = system.cleaned(now), reached
-            if not system.repair(now, active):
+                best, least = found, reached
+            if least <= _SOLVED:
                 break
     if best is None:
         return point
-    return replace(point, x=best.x, q=best.q, alpha=best.alpha, y=best.y)
+    finished = point.finished or least <= _SOLVED
+    return replace(point, x=best.x, q=best.q, alpha=best.alpha, y=best.y, finished=finished)
+
+
+def _solve_active(system: _System, now: _Values, lean: float, careful: bool) -> tuple[_Values, float]:
+    """Solve active sets, one after another, from a point; return the best values met and their residual."""
+    best, least = now, np.inf
+    active = system.classify(now, lean)
+    system.settle(now, active)
+    for _ in range(_ROUNDS):
+        before = now.copy()
+        missing = system.newton(now, active, careful=False)
+        if careful and _SOLVED < missing <= _WILD and active.inner <= _CAREFUL:
+            now = before
+            missing = system.newton(now, active, careful=True)
+        if not missing <= _WILD:
+            break
+        reached = system.residual(system.cleaned(now))
+        if reached < least:
+            best, least = system.cleaned(now), reached
+        if not system.repair(now, active):
+            break
+    return best, least
 
 
 def residual(compiled: CompiledMarket, point: Point) -> float:
@@ -245,7 +265,7 @@ class _System:
         worst = np.array([np.max(part, initial=0.0) for part in parts])
         return float(worst.max()) if np.isfinite(worst).all() else np.inf
 
-    def classify(self, now: _Values) -> _Active:
+    def classify(self, now: _Values, lean: float) -> _Active:
         """Tell from the ratio of each complementary pair which side vanishes."""
         c, s = self.c, self.slacks(now)
         unit = self._unit(now)
@@ -254,15 +274,15 @@ class _System:
         upper, lower = c.upper - s.total, s.total - c.lower
         full = c.capped & (gain > c.cap - now.x) & (now.x > 0.5 * c.cap)
         bent = self.soft & (s.total - c.upper > c.penalty / unit[self.owner] - y)
-        above = (y > _LEAN * np.abs(upper)) & ~bent
-        below = ~self.soft & (-y > _LEAN * np.abs(lower))
+        above = (y > lean * np.abs(upper)) & ~bent
+        below = ~self.soft & (-y > lean * np.abs(lower))
         return _Active(
             free=~full & (now.x > np.abs(gain)),
             full=full,
             tight=above | below | self.tied,
             target=np.where(below & ~self.tied, c.lower, c.upper),
             bent=bent,
-            priced=now.q > _LEAN * s.spare / self.unit,
+            priced=now.q > lean * s.spare / self.unit,
             spent=~now.satiated,
         )
 
@@ -363,14 +383,18 @@ class _System:
         s = self.slacks(now)
         return (
             s.gain[active.free],
-            -s.spare[active.priced],
-            -s.money[active.spent],
             (s.total - active.target)[active.tight],
+            -s.money[active.spent],
+            -s.spare[active.priced],
         )
 
 
 class _Linear:
-    """The linearised equations of an active set: K_d d = g and K dx + X d = -r."""
+    """The linearised equations of an active set: K_d d = g and K dx + X d = -r.
+
+    Nodes come first, agents next and prices last: agents touch each other through prices only, so that in
+    this order elimination fills in nothing but the block of prices.
+    """
 
     def __init__(self, system: _System, now: _Values, active: _Active) -> None:
         c = system.c
@@ -387,15 +411,16 @@ class _Linear:
         cost = sp.csr_array((price[c.good[free]][buys], span), shape=(len(spent), len(free)))
         take = sp.csr_array(system.supplied[priced][:, free])
         hold = sp.csr_array(system.member[tight][:, free])
-        self.primal = sp.vstack([take, cost, hold], format="csr")
-        self.dual = sp.hstack([sp.csr_array(take.T * self.alpha[:, None]), cost.T, hold.T], format="csr")
+        self.primal = sp.vstack([hold, cost, take], format="csr")
+        self.dual = sp.hstack([hold.T, cost.T, sp.csr_array(take.T * self.alpha[:, None])], format="csr")
         held = sp.csr_array((now.x, (c.agent, np.arange(c.n_pairs))), shape=(c.n_agents, c.n_pairs))
         spending = sp.coo_array((held @ system.rows_of + system.forced_rows)[spent][:, priced])
-        corner = (spending.coords[0] + len(priced), spending.coords[1])
+        ahead = len(tight)
+        corner = (spending.coords[0] + ahead, spending.coords[1] + ahead + len(spent))
         self.change = sp.csr_array((spending.data, corner), shape=(active.inner, active.inner))
 
     def proximal(
-        self, now: _Values, gain: FloatArray, rows: FloatArray, money: FloatArray, nodes: FloatArray
+        self, now: _Values, gain: FloatArray, nodes: FloatArray, money: FloatArray, rows: FloatArray
     ) -> bool:
         """Step by eliminating the free pairs through their proximal term."""
         metric = np.maximum(self.alpha, _LEAST_METRIC)
@@ -404,12 +429,12 @@ class _Linear:
         diagonal = matrix.diagonal()
         lift = _LIFT * np.maximum(diagonal, diagonal.max(initial=0.0) * 1e-3) + 1e-300
         lifted = matrix + _PROXIMAL * self.change + sp.dia_array((lift[None, :], [0]), shape=matrix.shape)
-        right = scaled @ gain - _PROXIMAL * np.concatenate([rows, money, nodes])
+        right = scaled @ gain - _PROXIMAL * np.concatenate([nodes, money, rows])
         d = _solve(lifted, right)
         return d is not None and self._move(now, (self.dual @ d - gain) / (_PROXIMAL * metric), d)
 
     def least_squares(
-        self, now: _Values, gain: FloatArray, rows: FloatArray, money: FloatArray, nodes: FloatArray
+        self, now: _Values, gain: FloatArray, nodes: FloatArray, money: FloatArray, rows: FloatArray
     ) -> bool:
         """Step by least squares, however singular the equations.
 
@@ -418,7 +443,7 @@ class _Linear:
         """
         duals, copies = _Gram(sp.csr_array(self.dual.T)), _Gram(self.primal)
         d = duals.solve(duals.rows @ gain)
-        right = -np.concatenate([rows, money, nodes]) - self.change @ d
+        right = -np.concatenate([nodes, money, rows]) - self.change @ d
         moved = self.change @ duals.null
         if moved.shape[1] and copies.null.shape[1]:
             rigid = copies.null.T
@@ -427,7 +452,7 @@ class _Linear:
         return self._move(now, copies.rows.T @ copies.solve(right), d)
 
     def _move(self, now: _Values, dx: FloatArray, d: FloatArray) -> bool:
-        dq, dalpha, dy = np.split(d, [len(self.priced), len(self.priced) + len(self.spent)])
+        dy, dalpha, dq = np.split(d, [len(self.tight), len(self.tight) + len(self.spent)])
         now.x[self.free] += dx
         now.q[self.priced] += dq
         now.alpha[self.spent] += dalpha
@@ -470,7 +495,12 @@ def _solve(matrix: sp.csr_array, right: FloatArray) -> FloatArray | None:
     if not len(right):
         return right
     try:
-        factor = spla.splu(sp.csc_array(matrix), permc_spec="MMD_AT_PLUS_A")
+        factor = spla.splu(
+            sp.csc_array(matrix),
+            permc_spec="NATURAL",
+            diag_pivot_thresh=_PIVOT,
+            options={"SymmetricMode": True},
+        )
     except RuntimeError:
         return None
     solved = factor.solve(right)

@@ -20,6 +20,7 @@ from fairlot.pseudomarket.joint.start import (
     warm_state,
 )
 from fairlot.pseudomarket.joint.system import JointSystem, State
+from fairlot.pseudomarket.polish import polish
 from fairlot.verify.demand import best_affordable
 
 _ROUNDS = 6
@@ -28,6 +29,8 @@ _LOWER = 0.3
 _LOSS = 1e-6
 _DEEPER = 1e-3
 """Barrier weight at which the path ends, over the tolerance."""
+_STILL_DEEPER, _DEEPEST = 1e-2, 1e-17
+"""Factor by which to go on where the end does not show the active set, and barrier weight to stop at."""
 _ROUNDING_MU = 1e-8
 """Barrier weight below which the path is lost to rounding, not to a fold."""
 _WARM_MU = (1e-6, 1e-4, 1e-2)
@@ -81,7 +84,8 @@ def solve_joint(
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for _ in range(_ROUNDS):
             effort.reporter.stage("joint path")
-            point = _solve(JointSystem(compiled, epsilon, weight, lending(compiled)), start, tol, effort)
+            system = JointSystem(compiled, epsilon, weight, lending(compiled))
+            point = _solve(system, start, tol, effort, money is None)
             deprived = _deprived(compiled, point, epsilon)
             if money is not None or not point.finished or not deprived.any():
                 return point
@@ -89,8 +93,8 @@ def solve_joint(
     return replace(point, finished=False, note="satiated agents miss their greatest utility")
 
 
-def _solve(system: JointSystem, start: Point | None, tol: float, effort: Effort) -> Point:
-    """Go down the path at a given price of money."""
+def _solve(system: JointSystem, start: Point | None, tol: float, effort: Effort, exact: bool) -> Point:
+    """Go down the path at a given price of money; finish on the active set if it is to be ``exact``."""
     here = _begin(system, start, effort)
     if here is None:
         rough = rough_state(system, 1.0)
@@ -107,6 +111,10 @@ def _solve(system: JointSystem, start: Point | None, tol: float, effort: Effort)
             note = f"path lost at a barrier weight of {mu:.1e}"
             break
         here = there
+    if exact and mu <= tol:
+        point = _finish(system, trail, _DEEPER * tol, effort)
+        if point is not None:
+            return point
     state, mu, merit = _last(system, trail, effort)
     finished = bool(mu <= tol and merit <= tol)
     if effort.spent:
@@ -116,6 +124,22 @@ def _solve(system: JointSystem, start: Point | None, tol: float, effort: Effort)
     return system.point(
         state, finished=finished, iterations=effort.factorisations, note="" if finished else note
     )
+
+
+def _finish(system: JointSystem, trail: list[Waypoint], mu_stop: float, effort: Effort) -> Point | None:
+    """Solve the active set at the end of the path, or deeper down where that does not show it yet."""
+    while True:
+        point = system.point(trail[-1][0], finished=False, iterations=effort.factorisations)
+        polished = polish(system.compiled, point)
+        if polished.finished:
+            return polished
+        mu_stop *= _STILL_DEEPER
+        here = None if mu_stop < _DEEPEST or effort.spent else centre(system, *trail[-1], effort)
+        if here is None:
+            return None
+        trail = descend(system, here, mu_stop, effort)
+        if trail[-1][1] > mu_stop:
+            return None
 
 
 def _last(system: JointSystem, trail: list[Waypoint], effort: Effort) -> tuple[State, float, float]:

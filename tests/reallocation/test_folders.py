@@ -141,7 +141,7 @@ def test_a_count_that_differs_rescales_with_a_warning():
         ),
         (
             {"preferences__csv": "agent,task,low,high,family\n*,*,2,1,uniform\n"},
-            "problem.toml: high of agent 'ann', task 'abuse'",
+            "preferences.csv, row 2, column high: below low: found '1', expected at least low (2)",
         ),
         (
             {"forbidden__csv": "agent,task\nann,abuse\nann,fraud\n"},
@@ -425,7 +425,7 @@ def test_the_loan_desk_is_read_and_saves():
     assert (problem.n_agents, problem.n_tasks) == (35, 4)
     from fairlot.reallocation.design import design_menus
 
-    design = design_menus(problem, draws=20)
+    design = design_menus(problem, method="bilateral", draws=20)
     assert design.certificate.passed
     assert design.no_choice.saving == pytest.approx(0, abs=1e-6)
     assert 0.04 < design.bilateral_saving / problem.status_quo_cost < 0.06

@@ -3,7 +3,7 @@ r"""The implementability problem: which random consumptions have a lottery over 
 Given :math:`\tau = (\sigma_1, \dots, \sigma_n) \in (\Delta(2^H))^n`, is there
 :math:`\alpha \in \Delta(\Omega)` whose i-th marginal is :math:`\sigma_i` for every i? Adding up,
 :math:`\sum_i \sum_{A \ni j} \sigma_i(A) \le 1`, is necessary, not sufficient: what counts is the bundles, not
-the expected shares. It is a linear program over the disjoint combinations of the bundles that occur, and where
+the expected shares. It is a linear program over the disjoint combinations of the bundles that occur, and if
 there is none its dual says why: prices :math:`y_i(A)` of bundles at which every assignment is worth at most
 0 and the random consumptions more.
 """

@@ -95,8 +95,9 @@ def verify_valuation(
     r"""Check that a valuation is monotone and M♮-concave.
 
     All pairs of bundles are looked at up to :data:`ALL_PAIRS` goods. Beyond, ``samples`` random pairs are,
-    one half drawn independently, the other half with a partner that differs by two to four goods, where
-    violations are most likely to show; ``coverage`` then says what share of such pairs may be faulty.
+    of all sizes alike, one half drawn independently, the other half with a partner that differs by two to
+    four goods, where violations are most likely to show; ``coverage`` then says what share of such pairs may
+    be faulty.
 
     Parameters
     ----------
@@ -397,8 +398,9 @@ def _coverage(samples: int, tolerance: float) -> Check:
 
 
 def _random_pairs(n_goods: int, samples: int, rng: np.random.Generator) -> tuple[Masks, Masks]:
-    first = rng.integers(0, 1 << n_goods, samples, dtype=np.int64)
-    second = rng.integers(0, 1 << n_goods, samples, dtype=np.int64)
+    rank = rng.random((2, samples, n_goods)).argsort(axis=2)
+    sizes = rng.integers(0, n_goods + 1, (2, samples, 1))
+    first, second = (rank < sizes) @ (1 << np.arange(n_goods, dtype=np.int64))
     for k in range(0, samples, 2):
         apart = rng.permutation(n_goods)[: rng.integers(2, 5)]
         second[k] = first[k] ^ int(sum(1 << int(j) for j in apart))

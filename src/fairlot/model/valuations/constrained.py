@@ -31,6 +31,10 @@ class _BestWithin(Valuation):
     """The best sub-bundle that meets :meth:`limits`."""
 
     valuation: Valuation
+    _base: ClassVar[Valuation]  # what the ascent climbs: the valuation, or what it constrains itself
+    _limits: ClassVar[tuple[Bound, ...]]
+    _known: ClassVar[dict[int, Number]]
+    _first: ClassVar[int]
 
     @property
     @abstractmethod
@@ -44,9 +48,16 @@ class _BestWithin(Valuation):
 
     def _prepare(self) -> None:
         """Find a bundle that meets the bounds, or refuse."""
+        base, limits = self.valuation, self.limits
+        if isinstance(base, _BestWithin) and not any(bound.lower for bound in limits):
+            # A part of what stays below upper bounds stays below them: both constraints are one.
+            merged = limits + base._limits
+            if not check_hierarchy(merged, self.n_goods):
+                base, limits = base._base, merged
+        self._set(_base=base, _limits=limits, _known={})
         zero = [0] * self.n_goods
         first = self._best_inner(zero, zero, zero)
-        if any(bound.excess(first) for bound in self.limits):
+        if any(bound.excess(first) for bound in limits):
             expected = "bounds that some bundle of the domain meets"
             raise InvalidProblemError(
                 [Issue("no bundle meets the bounds", found=str(self.limits), expected=expected)]
@@ -55,25 +66,26 @@ class _BestWithin(Valuation):
 
     def _best_inner(self, before: Sequence[int], cost: Sequence[Number], after: Sequence[Number]) -> int:
         """Find the sub-bundle B that best meets the bounds and then does best at prices."""
-        worth = self.valuation._worth(before, cost, after)
-        limits = self.limits
+        worth = self._base._worth(before, cost, after)
+        limits = self._limits
 
         def bounded(mask: int) -> tuple[Number, ...] | None:
             found = worth(mask)
             return found and (-sum(bound.excess(mask) for bound in limits), *found)
 
-        start: int = getattr(self, "_first", self.valuation._some_bundle())
+        start = getattr(self, "_first", self._base._some_bundle())
         return steepest_ascent(bounded, start, self.n_goods)
 
     def _value(self, mask: int) -> Number:
-        out = [1 - (mask >> j & 1) for j in range(self.n_goods)]
-        zero = [0] * self.n_goods
-        best = self._best_inner(out, zero, zero)
-        return -INFINITY if best & ~mask else self.valuation._value(best)
+        if mask not in self._known:
+            out = [1 - (mask >> j & 1) for j in range(self.n_goods)]
+            zero = [0] * self.n_goods
+            best = self._best_inner(out, zero, zero)
+            self._known[mask] = -INFINITY if best & ~mask else self._base._value(best)
+        return self._known[mask]
 
     def _some_bundle(self) -> int:
-        first: int = self._first  # type: ignore[attr-defined]
-        return first
+        return self._first
 
     def _argmax(self, before: Sequence[int], cost: Sequence[Number], after: Sequence[Number]) -> int:
         # A good with a negative price is taken in any case, inside B or beside it.

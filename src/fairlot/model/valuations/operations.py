@@ -161,7 +161,7 @@ class Convolution(Valuation):
         if len(sizes) != 1:
             expected = "at least one valuation, all on the same goods"
             raise InvalidProblemError([Issue("parts", found=f"on {sizes} goods", expected=expected)])
-        self._set(_worths=[extended(part) for part in self.parts])
+        self._set(_worths=[extended(part) for part in self.parts], _known={})
         zero = [0] * sizes[0]
         self._set(_first=self._argmax(zero, zero, zero))
         if self._value(self._some_bundle()) == -INFINITY:
@@ -174,6 +174,12 @@ class Convolution(Valuation):
         return self.parts[0].n_goods
 
     def _value(self, mask: int) -> Number:
+        known: dict[int, Number] = self._known  # type: ignore[attr-defined]
+        if mask not in known:
+            known[mask] = self._divided(mask)
+        return known[mask]
+
+    def _divided(self, mask: int) -> Number:
         worths: list[Callable[[int], Worth]] = self._worths  # type: ignore[attr-defined]
         bundles = best_partition(worths, goods_in(mask))
         divided = [worth(bundle) for worth, bundle in zip(worths, bundles, strict=True)]

@@ -58,14 +58,14 @@ class Oracle(Valuation):
     >>> Oracle(lambda bundle: 2 if len(bundle) >= 2 else 0, size=3)
     Traceback (most recent call last):
     ...
-    fairlot.errors.InvalidProblemError: not M♮-concave: good 1 cannot leave [1, 2] for []
+    fairlot.errors.InvalidProblemError: not M♮-concave: good 0 cannot leave [0, 1] for []
     """
 
     kind: ClassVar[str] = "oracle"
     function: Callable[[frozenset[int]], Any]
     size: int
     start: Collection[int] | None = None
-    spot_checks: int = 100
+    spot_checks: int = 200
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -118,11 +118,10 @@ def exchange_failure(valuation: Valuation, first: int, second: int) -> int | Non
 
 
 def _spot_check(oracle: Oracle, random: Random) -> Issue | None:
-    """Try pairs of bundles: half of them two or three goods apart, where the property fails if anywhere."""
+    """Try pairs of bundles of all sizes, half of them two to four goods apart: there it fails if anywhere."""
     goods = range(oracle.size)
     for check in range(oracle.spot_checks):
-        first = mask_of(j for j in goods if random.random() < 0.5)
-        second = mask_of(j for j in goods if random.random() < 0.5)
+        first, second = (mask_of(random.sample(goods, random.randint(0, oracle.size))) for _ in range(2))
         if check % 2:
             second = first ^ mask_of(random.sample(goods, min(oracle.size, random.choice((2, 3, 4)))))
         for a, b in ((first, second), (second, first)):

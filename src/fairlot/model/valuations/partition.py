@@ -77,15 +77,14 @@ def _augmenting_path(
     """Find the goods of a best path with the fewest steps, and who gets the last of them."""
     here = [worth(bundle) for worth, bundle in zip(worths, bundles, strict=True)]
     swap: dict[int, list[tuple[int, Worth]]] = {}  # j enters in place of k: gain
-    add: dict[int, tuple[Worth, int]] = {}  # best gain of adding j to a bundle, and whose
+    adds: dict[int, list[tuple[Worth, int]]] = {}  # gain of adding j to a bundle, and whose
     for j in (good, *holder):
-        swap[j] = []
+        swap[j], adds[j] = [], []
         for i, worth in enumerate(worths):
             if bundles[i] >> j & 1:
                 continue
             gain = _less(worth(bundles[i] | 1 << j), here[i])
-            if j not in add or gain > add[j][0]:
-                add[j] = (gain, i)
+            adds[j].append((gain, i))
             for k in goods_in(bundles[i]):
                 swap[j].append((k, _less(worth(bundles[i] ^ 1 << k | 1 << j), here[i])))
     # Floats obey the exchange inequality up to rounding: a cycle may seem to gain that much.
@@ -97,6 +96,11 @@ def _augmenting_path(
                 return a > b
         return first[1] < second[1]
 
+    add: dict[int, tuple[Worth, int]] = {}
+    for j, gains in adds.items():
+        for gain, i in gains:
+            if j not in add or better((gain, 0), (add[j][0], 0)):
+                add[j] = (gain, i)
     # Longest walk from the new good, ties by fewest steps (Bellman–Ford on what changed).
     reached: dict[int, tuple[Worth, int]] = {good: (tuple(0 for _ in here[0]), 0)}
     came_from: dict[int, int] = {}

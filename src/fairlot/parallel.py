@@ -14,8 +14,8 @@ dask       the client of the program if it has one (``dask.distributed.Client(ad
 ray        what ``ray.init`` joined, else processes of this machine; needs the extra ``ray``
 =========  ===========================================================================================
 
-Workers do their linear algebra on one thread each, so that workers times threads is never more than the
-machine has.
+All work, in this process too, does its linear algebra on one thread: the matrices of one item are small, and
+threads that wait for each other have been seen to cost fifteen times the work.
 """
 
 from __future__ import annotations
@@ -124,7 +124,10 @@ class _Attempt(Generic[Item, Result]):
 
 
 def _serial(attempt: Callable[[Any], Any], items: Sequence[Any], n_jobs: int | None) -> Iterator[Any]:
-    return map(attempt, items)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield from map(attempt, items)
 
 
 def _joblib(attempt: Callable[[Any], Any], items: Sequence[Any], n_jobs: int | None) -> Iterator[Any]:
@@ -132,7 +135,7 @@ def _joblib(attempt: Callable[[Any], Any], items: Sequence[Any], n_jobs: int | N
 
     workers = min(joblib.cpu_count() if n_jobs is None else n_jobs, len(items))
     if workers <= 1:
-        return map(attempt, items)
+        return _serial(attempt, items, n_jobs)
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator")
         outcomes: Iterator[Any] = parallel(joblib.delayed(attempt)(item) for item in items)

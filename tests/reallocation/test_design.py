@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.optimize import minimize
+from scipy.optimize import linprog
 
 from fairlot.errors import InvalidProblemError
 from fairlot.model.beliefs import Beliefs
 from fairlot.model.menus import Menu, Menus, Ray
 from fairlot.model.tasks import Caps, ReallocationProblem
-from fairlot.reallocation import two_price
 from fairlot.reallocation.design import design_menus
+from fairlot.reallocation.large_market.two_classes import TwoClassPricer
 from fairlot.reallocation.obvious.rays import conflicting_rays
 from fairlot.reallocation.outcome import reallocate
 from fairlot.reallocation.simulation import simulate
-from fairlot.reallocation.two_price import best_two_price, two_price_design
+from fairlot.reallocation.two_price import best_two_price
 from fairlot.reallocation.value.no_choice import best_without_choice, first_best
 
 SQUARE = Beliefs.uniform([0.5, 0.5], [1.5, 1.5])
@@ -77,45 +77,68 @@ def random_problem(rng, n_agents=4, n_tasks=3, **changes):
     )
 
 
-def support_gains(problem, offers, prices):
-    """Evaluate every agent's best gain over polarized pairs of offers, by trying all."""
-    total = 0.0
-    for row, j in enumerate(offers.agents):
-        gains = offers.moves[row] @ (prices - problem.costs[j]) * offers.chances[row]
-        take, shed = np.maximum(gains[0], 0), np.maximum(gains[1], 0)
-        pairs = [take[k] + shed[m] for k in range(take.size) for m in range(k + 1)]
-        total += problem.sizes[j] * max(pairs)
-    return total
+def bic_saving(problem):
+    """Solve the large-market program over all Bayesian incentive compatible mechanisms."""
+    n, n_types, n_tasks = problem.n_agents, len(problem.beliefs.samples), 2
+    size = n * n_types * n_tasks
+
+    def at(j, t):
+        return np.arange((j * n_types + t) * n_tasks, (j * n_types + t + 1) * n_tasks)
+
+    rows, bounds = [], []
+    for j in range(n):
+        types = problem.beliefs.samples[:, j] / problem.beliefs.samples[:, j].sum(axis=1, keepdims=True)
+        for t in range(n_types):
+            row = np.zeros(size)
+            row[at(j, t)] = types[t]
+            rows.append(row)
+            bounds.append(types[t] @ problem.endowment[j])
+            for other in set(range(n_types)) - {t}:
+                row = np.zeros(size)
+                row[at(j, t)] += types[t]
+                row[at(j, other)] -= types[t]
+                rows.append(row)
+                bounds.append(0.0)
+    cost = np.concatenate([np.tile(problem.costs[j] / n_types, n_types) for j in range(n)])
+    clearing = np.tile(np.eye(n_tasks) / n_types, n * n_types)
+    members = np.repeat(problem.sizes, n_types * n_tasks)
+    found = linprog(
+        cost * members, np.array(rows), bounds, clearing * members, problem.counts, method="highs"
+    )
+    return problem.status_quo_cost - found.fun
 
 
-def test_two_price_program_is_the_least_sum_of_support_functions(monkeypatch):
-    monkeypatch.setattr(two_price, "_GRID", 8)
+def test_two_price_optimum_is_that_of_the_bayesian_program():
     rng = np.random.default_rng(0)
-    for _ in range(4):
-        problem = random_problem(rng, n_tasks=2, sizes=rng.integers(1, 3, 4))
-        in_a = np.array([True, False])
-        offers = two_price._offers(problem, in_a, 0)
-        prices, saving = two_price._large_market(problem, offers)
-        assert_allclose(support_gains(problem, offers, prices), saving, rtol=1e-6, atol=1e-9)
-        start = problem.costs.mean(axis=0)
-        found = minimize(
-            lambda p, problem=problem, offers=offers: support_gains(problem, offers, p),
-            start,
-            method="Nelder-Mead",
-            options={"xatol": 1e-9, "fatol": 1e-9, "maxiter": 600},
+    saved = 0
+    for _ in range(12):
+        n_agents, n_types = int(rng.integers(2, 5)), int(rng.integers(1, 6))
+        problem = ReallocationProblem.from_arrays(
+            rng.integers(1, 9, (n_agents, 2)).astype(float),
+            rng.uniform(0.5, 2.0, (n_agents, 2)),
+            Beliefs.from_samples(rng.uniform(0.5, 2.0, (n_types, n_agents, 2))),
+            sizes=rng.integers(1, 3, n_agents),
         )
-        assert saving <= found.fun + 1e-9
-        assert_allclose(saving, found.fun, rtol=1e-3)
+        design = best_two_price(problem)
+        assert_allclose(design.saving, bic_saving(problem), rtol=1e-6, atol=1e-7 * problem.status_quo_cost)
+        saved += design.saving > 0.01 * problem.status_quo_cost
+    assert saved > 6
 
 
-def test_numbers_both_offers_of_the_square_are_worth_three_sixteenths(monkeypatch):
-    monkeypatch.setattr(two_price, "_GRID", 200)
+def test_numbers_both_offers_of_the_square_are_worth_three_sixteenths():
     problem = ReallocationProblem.from_arrays(np.ones((2, 2)), [[0.0, 1.0], [1.0, 0.0]], SQUARE)
-    offers = two_price._offers(problem, np.array([True, False]), 0)
-    gains = offers.moves[0] @ np.ones(2) * offers.chances[0]
-    assert_allclose(gains[0].max() + gains[1].max(), 3 / 16, rtol=5e-3)
-    assert_allclose(offers.rates[0, gains[0].argmax()], 3 / 2, rtol=0.05)
-    assert_allclose(offers.rates[0, gains[1].argmax()], 2 / 3, rtol=0.05)
+    pricer = TwoClassPricer(problem, 0, np.array([True, False]))
+    found = pricer.best(np.ones(2))
+    assert_allclose(found.acceptance @ found.changes.sum(axis=1), 3 / 16, rtol=5e-3)
+    rates = np.sort(-found.changes[:, 0] / found.changes[:, 1])
+    assert abs(rates - (2 / 3 if len(rates) == 1 and rates[0] < 1 else 3 / 2)).min() < 0.08
+
+
+def test_numbers_one_ray_of_the_square_at_uneven_values():
+    problem = ReallocationProblem.from_arrays(np.ones((2, 2)), [[0.0, 1.0], [1.0, 0.0]], SQUARE)
+    found = TwoClassPricer(problem, 0, np.array([True, False])).best(np.array([1.0, -0.2]))
+    assert_allclose(found.acceptance @ (found.changes @ [1.0, -0.2]), 0.705536, rtol=1e-3)
+    assert_allclose(-found.changes[0, 1] / found.changes[0, 0], 1 / 0.700426, rtol=0.05)
 
 
 def test_two_price_menus_are_always_polarized_and_worth_their_value_in_expectation():
@@ -123,12 +146,21 @@ def test_two_price_menus_are_always_polarized_and_worth_their_value_in_expectati
     for n_tasks in (2, 3, 6):
         problem = random_problem(rng, n_agents=6, n_tasks=n_tasks, caps=Caps(task_growth=1.0))
         design = best_two_price(problem)
-        if design is not None:
-            menus = design.menus(problem)
-            assert conflicting_rays(menus) == []
-            many = simulate(problem, menus, draws=10, replicas=100).mean
-            assert many <= design.saving * 1.05
-    assert two_price_design(problem, np.zeros(6, dtype=bool)).saving == 0
+        menus = design.menus
+        assert conflicting_rays(menus) == []
+        many = simulate(problem, menus, draws=10, replicas=100).mean
+        assert many <= design.saving * 1.05
+        both = ~np.isnan(design.prices).any(axis=1)
+        assert (design.prices[both, 0] <= design.prices[both, 1] * (1 + 1e-6)).all()
+
+
+def test_classes_are_searched_or_given():
+    problem = random_problem(np.random.default_rng(5), n_agents=8)
+    given = best_two_price(problem, in_a=[True, False, False])
+    assert given.in_a.tolist() == [True, False, False]
+    assert best_two_price(problem).saving >= given.saving - 1e-9
+    with pytest.raises(InvalidProblemError, match="class A: found '3 tasks'"):
+        best_two_price(problem, in_a=[True, True, True])
 
 
 def test_two_prices_beat_trades_of_pairs_where_there_are_two_tasks():
@@ -146,11 +178,11 @@ def test_two_prices_beat_trades_of_pairs_where_there_are_two_tasks():
 
 
 def test_a_method_that_is_not_there_is_refused():
-    with pytest.raises(InvalidProblemError, match="method: found 'best', expected bilateral or two-price"):
+    with pytest.raises(InvalidProblemError, match="method: found 'best', expected menus or two-price or"):
         design_menus(random_problem(np.random.default_rng(3)), method="best")
 
 
-@pytest.mark.parametrize("method", ["bilateral", "two-price"])
+@pytest.mark.parametrize("method", ["menus", "bilateral", "two-price", "robust"])
 def test_identical_agents_get_no_menus(method):
     problem = ReallocationProblem.from_arrays(np.ones((3, 2)), [[1.0, 2.0]] * 3, SQUARE)
     found = design_menus(problem, method=method, draws=5)
@@ -172,7 +204,7 @@ def test_numbers_a_demonstration_of_doctors():
         Beliefs.lognormal(1.0, 0.45),
         caps=Caps(load_growth=0.2),
     )
-    found = design_menus(problem, draws=60)
+    found = design_menus(problem, method="bilateral", draws=60)
     total = problem.status_quo_cost
     assert_allclose(found.no_choice.saving, 0, atol=1e-6)
     assert found.bilateral_saving > 0.03 * total

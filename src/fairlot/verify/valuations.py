@@ -52,6 +52,8 @@ ALL_BUNDLES = 12
 CONFIDENCE = 0.99
 """Of what ``coverage`` says of a sample."""
 _EXACT = 2**50
+_ENTRIES = 2**21
+"""Bundles times prices looked at at once."""
 
 Values = npt.NDArray[Any]
 Masks = npt.NDArray[np.int64]
@@ -136,6 +138,7 @@ def verify_valuation(
     finite = values[(values != -inf) & (values != inf)]
     if len(finite) and low == 0 and finite.min() < 0:
         low = known.told(-finite.min())
+    known.values = np.where(values == inf, -inf, values)
     checks = (
         Check("domain", float(not (values > -inf).any()), 0.0, "" if (values > -inf).any() else "all -inf"),
         Check("values", low, known.tolerance(tol), "" if low == 0 else _extreme(known, low)),
@@ -237,40 +240,63 @@ def verify_substitutes(
     rng = np.random.default_rng(seed)
     n_goods = valuation.n_goods
     table = np.array([float(value) for value in valuation.table()])
-    masks = np.arange(1 << n_goods)
-    member = (masks[:, None] >> np.arange(n_goods) & 1).astype(np.float64)
     span = float(np.ptp(table[table > -inf])) or 1.0
     worst, witness = 0.0, ""
-    for _ in range(samples if n_goods else 0):
-        prices = np.where(rng.random(n_goods) < 0.5, 4.0, -4.0) * span
-        live = rng.permutation(n_goods)[: rng.integers(2, 4)]
-        prices[live] = rng.uniform(-0.2, 1.1, len(live)) * span
-        j = int(live[0])
-        # Differences of values in the sample's face are where demand changes: aim near them.
-        base = sum(1 << int(k) for k in np.flatnonzero(prices < 0) if k not in live)
-        face = base | rng.integers(0, 2, (2, len(live), len(live))) @ (1 << live)
-        step = np.abs(table[face[0]] - table[face[1]])
-        near = (rng.random(len(live)) < 0.5) & np.isfinite(step)
-        prices[live] = np.where(near, step + rng.normal(0, 0.05 * span, len(live)), prices[live])
-        prices[j] = 0.0  # what remains of its price is what separates the two bundles
-        surplus = table - member @ prices
-        best, margins = [], []
-        for side in (1, 0):
-            inside = masks[masks >> j & 1 == side]
-            order = inside[np.argsort(surplus[inside], kind="stable")]
-            best.append(int(order[-1]))
-            margins.append(surplus[order[-1]] - surplus[order[-2]] if len(order) > 1 else inf)
-        if surplus[best[0]] == -inf or surplus[best[1]] == -inf or best[0] & ~best[1] == 1 << j:
-            continue
-        if min(margins) > worst:
-            worst = float(min(margins))
-            told = ", ".join(f"{price:.4g}" for i, price in enumerate(prices) if i != j)
+    at_once = max(1, _ENTRIES >> n_goods)
+    for start in range(0, samples if n_goods else 0, at_once):
+        prices, j = _random_prices(table, span, min(at_once, samples - start), rng)
+        best, margin = _sides(table, prices, j)
+        with_j, without = best
+        bad = np.where(with_j & ~without == 1 << j, 0.0, np.minimum(*margin))
+        k = int(bad.argmax())
+        if bad[k] > worst:
+            worst = float(bad[k])
+            told = ", ".join(f"{price:.4g}" for i, price in enumerate(prices[k]) if i != j[k])
             witness = (
-                f"with the other prices at ({told}) a rising price of good {j} moves demand from "
-                f"{_told(best[0])} to {_told(best[1])}"
+                f"with the other prices at ({told}) a rising price of good {j[k]} moves demand from "
+                f"{_told(int(with_j[k]))} to {_told(int(without[k]))}"
             )
     check = Check("price substitutes", worst, tol * span, witness)
     return Certificate(REQUIRED_OF_SUBSTITUTES, (check, _coverage(samples, coverage)))
+
+
+def _random_prices(
+    table: Values, span: float, samples: int, rng: np.random.Generator
+) -> tuple[Values, Masks]:
+    """Draw prices, and for each the good whose price rises; its own is 0."""
+    n_goods = len(table).bit_length() - 1
+    rank = rng.random((samples, n_goods)).argsort(axis=1)
+    live = rank < rng.integers(2, 4, (samples, 1))
+    prices = np.where(rng.random(live.shape) < 0.5, 4.0, -4.0) * span
+    goods = 1 << np.arange(n_goods, dtype=np.int64)
+    base = (~live & (prices < 0)) @ goods
+    prices[live] = rng.uniform(-0.2, 1.1, int(live.sum())) * span
+    # Differences of values in the sample's face are where demand changes: aim near them.
+    ends = rng.integers(0, 1 << n_goods, (2, *live.shape), dtype=np.int64) & (live @ goods)[:, None]
+    ends = table[ends | base[:, None]]
+    known = (ends > -inf).all(axis=0)
+    step = np.abs(np.where(known, ends[0], 0.0) - np.where(known, ends[1], 0.0))
+    near = live & known & (rng.random(live.shape) < 0.5)
+    prices = np.where(near, step + rng.normal(0, 0.05 * span, live.shape), prices)
+    j = rank.argmin(axis=1).astype(np.int64)
+    prices[np.arange(samples), j] = 0.0
+    return prices, j
+
+
+def _sides(table: Values, prices: Values, j: Masks) -> tuple[list[Masks], list[Values]]:
+    """Find the best bundle with good j and the best without, and by how much each is best."""
+    masks = np.arange(len(table), dtype=np.int64)
+    surplus = table - prices @ (masks >> np.arange(prices.shape[1])[:, None] & 1)
+    holds = masks >> j[:, None] & 1 == 1
+    best, margin = [], []
+    for side in (holds, ~holds):
+        here = np.where(side, surplus, -inf)
+        best.append(here.argmax(axis=1))
+        top = here.max(axis=1)
+        here[np.arange(len(here)), best[-1]] = -inf
+        known = top > -inf
+        margin.append(np.where(known, np.where(known, top, 0.0) - here.max(axis=1), 0.0))
+    return best, margin
 
 
 def verify_constraint(

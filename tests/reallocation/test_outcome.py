@@ -61,7 +61,7 @@ def test_osp_corollary3_selection_is_ex_post_optimal(seed, groups):
     outcome = reallocate(problem, menus, picks)
     assert outcome.status is Status.CERTIFIED, outcome.certificate.failed
     assert_allclose(outcome.cost, plain_cost(problem, menus, outcome.picks), rtol=1e-7, atol=1e-7)
-    assert_allclose(outcome.saving, problem.status_quo_cost - outcome.cost, rtol=0, atol=0)
+    assert_allclose(outcome.saving, problem.status_quo_cost - outcome.cost, rtol=1e-12, atol=1e-9)
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
@@ -140,6 +140,18 @@ def test_blank_and_missing_picks_mean_keep():
     assert pick_positions(problem, menus, {"ann": "", "bob": "keep"}).tolist() == [-1, -1, -1]
     assert pick_positions(problem, menus, {"ann": "b", "eve": "less"}).tolist() == [1, -1, 3]
     assert reallocate(problem, menus, {}).saving == 0
+
+
+def test_a_saving_of_nothing_is_exactly_nothing():
+    rng = np.random.default_rng(7)
+    for groups in (False, True):
+        problem, menus, _ = random_case(rng, n_agents=30, groups=groups)
+        outcome = reallocate(problem, menus, {})
+        assert outcome.saving == 0.0
+        assert outcome.cost == problem.status_quo_cost
+        assert_allclose(
+            outcome.cost, (problem.costs[outcome.member_agents] * outcome.amounts).sum(), rtol=1e-12
+        )
 
 
 def test_picks_that_were_not_offered_are_all_named():

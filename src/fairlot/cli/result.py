@@ -79,7 +79,7 @@ def _explain_reallocation(output: Output, files: Mapping[str, bytes], agent: str
     if "shares.csv" not in files:
         problem, menus = read_offer(files)
         offer = explain_offer(problem, menus, agent)
-        output.say(offer.text)
+        output.tell(offer.text)
         output.data(offer.to_dict())
         return
     found = read_outcome(files)
@@ -92,7 +92,7 @@ def _explain_reallocation(output: Output, files: Mapping[str, bytes], agent: str
         agent,
         drawn=_drawn(files, agent, "task", "amount"),
     )
-    output.say("\n\n".join(why.sentences()))
+    output.tell("\n\n".join(why.sentences()))
     output.data(why.to_dict())
 
 

@@ -91,12 +91,14 @@ class Outcome:
     @property
     def cost(self) -> float:
         """Expected social cost."""
-        return float((self.problem.costs[self.member_agents] * self.amounts).sum())
+        return self.status_quo_cost - self.saving
 
     @property
     def saving(self) -> float:
-        """What the status quo costs more."""
-        return self.status_quo_cost - self.cost
+        """What the status quo costs more; exactly 0 where nothing moves."""
+        problem = self.problem
+        apart = problem.sizes @ (problem.costs * (problem.status_quo - problem.endowment)).sum(axis=1)
+        return float(apart - (problem.costs[self.member_agents] * self.displacements).sum())
 
     @property
     def moved(self) -> float:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fairlot.model.shares import RandomAllocation
     from fairlot.model.tasks import Caps, ReallocationProblem
     from fairlot.progress import NullReporter, Reporter, RichReporter
+    from fairlot.pseudomarket.enumeration import Equilibria, find_equilibria
     from fairlot.pseudomarket.equilibrium import Equilibrium
     from fairlot.pseudomarket.explanation import Explanation, explain_agent
     from fairlot.pseudomarket.preconditions import check_market, feasible_assignment
@@ -107,6 +108,10 @@ _HOMES = {
         "Reporter",
         "RichReporter",
     ),
+    "fairlot.pseudomarket.enumeration": (
+        "Equilibria",
+        "find_equilibria",
+    ),
     "fairlot.pseudomarket.equilibrium": ("Equilibrium",),
     "fairlot.pseudomarket.explanation": (
         "Explanation",
@@ -154,6 +159,7 @@ __all__ = [
     "Certificate",
     "Check",
     "Decomposition",
+    "Equilibria",
     "Equilibrium",
     "Explanation",
     "FairlotError",
@@ -189,6 +195,7 @@ __all__ = [
     "explain_agent",
     "explain_member",
     "feasible_assignment",
+    "find_equilibria",
     "lottery_from_shares",
     "market_lottery",
     "problem_files",

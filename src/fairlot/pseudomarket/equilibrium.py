@@ -218,13 +218,34 @@ def budget_gap(
     """
     budgets = market.budgets
     spending = np.asarray(shares.matrix @ prices)
-    held = np.asarray(shares.matrix.sum(axis=1)).ravel()
-    offered = prices[market.capacities > 0]
-    stretch = 1.0
-    alike = np.ptp(budgets) <= 1e-12 * budgets[0] and np.ptp(held) <= 1e-9 * held[0]
-    if alike and held[0] > 0 and len(offered):
-        level, lowest = budgets[0] / held[0], float(offered.min())
-        if 0.0 < lowest < level * (1.0 - 1e-9):
-            stretch = level / (level - lowest)
+    _, stretch = _stretch(market, prices, shares)
     gap = stretch * (spending - budgets) / budgets
     return float(np.max(np.where(satiated, np.maximum(gap, 0.0), np.abs(gap))))
+
+
+def stretched_prices(found: Equilibrium) -> FloatArray:
+    """Return prices in the form in which those of the same equilibrium agree, see the module.
+
+    Parameters
+    ----------
+    found : Equilibrium
+        A result with prices and shares.
+    """
+    market, prices, shares = found.market, found.prices, found.shares
+    if prices is None or shares is None:
+        return np.full(market.n_goods, np.nan)
+    level, stretch = _stretch(market, prices, shares)
+    return np.where(market.capacities > 0, level + stretch * (prices - level), prices)
+
+
+def _stretch(market: PseudoMarket, prices: FloatArray, shares: RandomAllocation) -> tuple[float, float]:
+    r"""Return :math:`\bar p` and the γ at which the smallest price is 0; γ = 1 where it means something."""
+    budgets = market.budgets
+    held = np.asarray(shares.matrix.sum(axis=1)).ravel()
+    offered = prices[market.capacities > 0]
+    alike = np.ptp(budgets) <= 1e-12 * budgets[0] and np.ptp(held) <= 1e-9 * held[0]
+    if alike and held[0] > 0 and len(offered):
+        level, lowest = float(budgets[0] / held[0]), float(offered.min())
+        if 0.0 < lowest < level * (1.0 - 1e-9):
+            return level, level / (level - lowest)
+    return 0.0, 1.0

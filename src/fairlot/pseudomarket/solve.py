@@ -124,7 +124,8 @@ def solve_equilibrium(
     Raises
     ------
     InvalidProblemError
-        If quotas and tapers of some agent cross.
+        If quotas and tapers of some agent cross, or goods conflict, and the method is not "auto": then
+        :func:`~fairlot.pseudomarket.timetable.solve.solve_timetable` takes over.
     ValueError
         If an option is out of range, or ``start`` is of other agents or goods.
 
@@ -162,6 +163,10 @@ def solve_equilibrium(
         return solve_by_bundles(
             market, method=method, tol=tol, time_limit=time_limit, seed=seed, reporter=reporter
         )
+    if method == "auto" and market.crossings:
+        from fairlot.pseudomarket.timetable.solve import solve_timetable
+
+        return solve_timetable(market, tol=tol, time_limit=time_limit, seed=seed, reporter=reporter)
     if start is not None and (start.market.agents, start.market.goods) != (market.agents, market.goods):
         msg = "start is of other agents or goods than the market"
         raise ValueError(msg)

@@ -123,6 +123,7 @@ def test_a_continuum_of_prices_shows_as_several() -> None:
     found = fl.find_equilibria(market, n_starts=6)
     assert_allclose(found.utilities(), np.tile([5.0, 4.5, 11.0], (len(found), 1)), rtol=1e-9)
     for equilibrium in found:
+        assert equilibrium.prices is not None
         assert_allclose(equilibrium.prices[[0, 2]], [2.0, 0.0], atol=1e-9)
         assert equilibrium.prices[1] <= 1.0 + 1e-9
 

@@ -1,0 +1,1 @@
+"""Upper bounds on support functions: branch and bound over the complete parametrisation."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fairlot.cli import demo, draw, market, problem, reallocation, result
+from fairlot.cli import demo, design, draw, market, problem, reallocation, result
 
 app = typer.Typer(
     help="Allocate indivisible things without money: fair, efficient, and drawn in the open.",
@@ -41,14 +41,14 @@ app.command()(demo.demo)
 app.command()(problem.check)
 app.command()(market.solve)
 app.command()(reallocation.value)
-app.command()(reallocation.design)
+app.command()(design.design)
 app.command()(reallocation.reallocate)
 app.command()(draw.commit)
 app.command()(draw.draw)
 app.command()(draw.ceremony)
 app.command()(result.explain)
 app.command()(result.verify)
-app.command()(reallocation.simulate)
+app.command()(design.simulate)
 
 
 def main() -> None:

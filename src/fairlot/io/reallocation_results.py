@@ -1,8 +1,9 @@
 """Designs and outcomes of a reallocation as the files of a result folder, and back.
 
-A design is ``menus.csv``, ``menus.md``, ``mechanism.csv`` and a blank ``picks.csv``; an outcome is
-``menus.csv``, ``picks.csv``, ``shares.csv``, ``prices.csv`` (``task,price``: the social cost per instance
-that proves the selection), ``lottery.json`` and ``letters.md``. Both keep what was read under ``input/``.
+A design is ``menus.csv``, ``menus.md``, ``mechanism.csv`` (and ``mechanism_menus.csv``) and a blank
+``picks.csv``; an outcome is ``menus.csv``, ``picks.csv``, ``shares.csv``, ``prices.csv`` (``task,price``: the
+social cost per instance that proves the selection), ``lottery.json`` and ``letters.md``. Both keep what was
+read under ``input/``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from fairlot.certificate import Certificate, Check
 from fairlot.errors import FairlotError, InvalidProblemError, Issue
 from fairlot.io.equilibrium import INPUT, json_bytes, peak_memory_mb, shares_csv
 from fairlot.io.lookup import Lookup
-from fairlot.io.menus import MENUS, PICKS, mechanism_csv, menus_csv, picks_csv, read_menus, read_picks
+from fairlot.io.menus import MENUS, PICKS, menus_csv, picks_csv, read_menus, read_picks
 from fairlot.io.problem import parse_reallocation_files
 from fairlot.io.tables import FINITE, NON_NEGATIVE, Table, numbers, read_table, write_csv
 from fairlot.model.hierarchy import FloatArray, IntArray
@@ -44,6 +45,7 @@ def design_files(design: Design, inputs: Mapping[str, bytes]) -> dict[str, bytes
     inputs : mapping
         The problem folder that was read, canonical.
     """
+    from fairlot.io.mechanism import mechanism_files
     from fairlot.reallocation.letters import menus_document
 
     problem, menus = design.problem, design.menus
@@ -51,7 +53,7 @@ def design_files(design: Design, inputs: Mapping[str, bytes]) -> dict[str, bytes
         **{f"{INPUT}{name}": data for name, data in inputs.items()},
         MENUS: menus_csv(menus),
         "menus.md": menus_document(problem, menus).encode(),
-        "mechanism.csv": mechanism_csv(menus),
+        **mechanism_files(design),
         PICKS: picks_csv(problem, menus),
         "certificate.json": json_bytes(design.certificate.to_dict()),
         "summary.json": json_bytes(design_summary(design)),

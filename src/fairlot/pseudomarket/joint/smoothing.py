@@ -30,7 +30,7 @@ _SHORT_STEPS = 6
 _FIRST_STEPS = 80
 HALVINGS = 8
 _FIRST_HALVINGS = 20
-_LEAST_RATIO, _STUCK_RATIO = 0.02, 0.999
+_LEAST_RATIO, _STUCK_RATIO = 0.02, 0.95
 _TRAIL = 6
 """Points kept, to go back to from beyond a fold."""
 _SETTLING = 20

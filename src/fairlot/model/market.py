@@ -286,12 +286,13 @@ def utilities(market: PseudoMarket, copies: FloatArray) -> FloatArray:
     -------
     FloatArray, shape (n_agents,)
     """
-    families = market.families
-    totals = np.bincount(market.pair_agent, market.base_values * copies, minlength=market.n_agents)
-    soft = np.isfinite(families.penalty)
-    excess = np.maximum(families.totals(copies) - families.upper, 0)[soft]
-    loss = np.bincount(families.agent[soft], families.penalty[soft] * excess, minlength=market.n_agents)
-    return np.asarray(totals - loss, dtype=np.float64)
+    total = np.bincount(market.pair_agent, market.base_values * copies, minlength=market.n_agents)
+    bends = market.rows if market.crossings else market.families
+    taken = bends.membership(len(copies)) @ copies if isinstance(bends, Rows) else bends.totals(copies)
+    soft = np.isfinite(bends.penalty)
+    excess = np.maximum(taken - bends.upper, 0)[soft]
+    loss = np.bincount(bends.agent[soft], bends.penalty[soft] * excess, minlength=market.n_agents)
+    return np.asarray(total - loss, dtype=np.float64)
 
 
 def _spread(numbers: npt.ArrayLike, size: int) -> npt.NDArray[Any]:

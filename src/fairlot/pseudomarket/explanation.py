@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 
 from fairlot.errors import InvalidProblemError, Issue
-from fairlot.model.hierarchy import FloatArray
+from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.model.market import PseudoMarket, utilities
+from fairlot.model.rows import CLIQUE
 from fairlot.model.shares import RandomAllocation
+from fairlot.verify.branching import best_lotteries
 from fairlot.verify.demand import best_affordable
 
 _CLOSE = 1e-7
@@ -210,12 +212,13 @@ def explain_agent(
     given = _row(shares, i, market.n_goods)
     copies = np.zeros(market.values.nnz)
     copies[mine] = given[goods]
-    demand = best_affordable(market, prices)
+    crossing = bool(market.crossings)
+    demand = best_lotteries(market, prices) if crossing else best_affordable(market, prices)
     alpha = float(demand.money_value[i])
     left = market.base_values[mine] - alpha * prices[goods]
-    tight = _full_quotas(market, copies)
+    full = _full_rows(market, i, copies) if crossing else _full_quotas(market, mine, copies)
     lines = [
-        _line(market, prices, int(pair), float(rest), float(copies[pair]), alpha, tight)
+        _line(market, prices, int(pair), float(rest), float(copies[pair]), alpha, full.get(int(pair), ""))
         for pair, rest in zip(mine, left, strict=True)
     ]
     lines.sort(key=lambda line: (-round(line.left, 9), -line.share, line.good))
@@ -238,7 +241,7 @@ def _line(
     left: float,
     share: float,
     alpha: float,
-    tight: dict[int, str],
+    full: str,
 ) -> Line:
     good, value = int(market.pair_good[pair]), float(market.values.data[pair])
     quota = ""
@@ -249,29 +252,47 @@ def _line(
     elif market.capacities[good] == 0:
         reason = Reason.CLOSED
     elif left > _CLOSE * max(value, 1e-300):
-        reason, quota = Reason.FULL, _first_full(market, pair, tight)
+        reason, quota = Reason.FULL, full
     elif alpha * prices[good] > 0:
         reason = Reason.DEAR
     else:
         reason = Reason.WORTHLESS if value == 0 else Reason.FULL
-        quota = "" if value == 0 else _first_full(market, pair, tight)
+        quota = "" if value == 0 else full
     return Line(market.goods[good], value, float(prices[good]), left, share, reason, quota)
 
 
-def _full_quotas(market: PseudoMarket, copies: FloatArray) -> dict[int, str]:
-    """Nodes whose quota is used up, or whose taper has begun, with their labels."""
+def _full_quotas(market: PseudoMarket, mine: IntArray, copies: FloatArray) -> dict[int, str]:
+    """Name, by pair, the innermost quota that is used up, or taper that has begun."""
     families = market.families
-    full = np.flatnonzero(families.totals(copies) >= families.upper - _CLOSE)
-    return {int(node): market.bound_sets[families.source[node]].label for node in full}
+    full = families.totals(copies) >= families.upper - _CLOSE
+    found = {}
+    for pair in mine.tolist():
+        node = int(families.leaf[pair])
+        while node >= 0 and not full[node]:
+            node = int(families.parent[node])
+        if node >= 0:
+            found[pair] = market.bound_sets[families.source[node]].label
+    return found
 
 
-def _first_full(market: PseudoMarket, pair: int, tight: dict[int, str]) -> str:
-    node = int(market.families.leaf[pair])
-    while node >= 0:
-        if node in tight:
-            return tight[node]
-        node = int(market.families.parent[node])
-    return ""
+def _full_rows(market: PseudoMarket, agent: int, copies: FloatArray) -> dict[int, str]:
+    """Name, by pair, the narrowest row that is used up, where rows cross."""
+    rows = market.rows
+    found: dict[int, str] = {}
+    spans = [rows.member_start[r : r + 2].tolist() for r in range(rows.start[agent], rows.start[agent + 1])]
+    numbered = sorted(enumerate(spans, start=int(rows.start[agent])), key=lambda one: one[1][1] - one[1][0])
+    for row, (first, last) in numbered:
+        members = rows.member[first:last]
+        if copies[members].sum() < rows.upper[row] - _CLOSE:
+            continue
+        if rows.source[row] == CLIQUE:
+            held = [f"'{market.goods[market.pair_good[k]]}'" for k in members.tolist() if copies[k] > 0]
+            label = f"excluded by {', '.join(held)}"
+        else:
+            label = market.bound_sets[rows.source[row]].label
+        for pair in members.tolist():
+            found.setdefault(pair, label)
+    return found
 
 
 def _row(shares: RandomAllocation, i: int, n_goods: int) -> FloatArray:

@@ -166,12 +166,9 @@ def check_market(market: PseudoMarket) -> list[Finding]:
     list of Finding
         In the order in which they should be read.
 
-    Raises
-    ------
-    InvalidProblemError
-        Naming the crossing sets, if some agent's quotas and tapers are not laminar.
     """
-    _ = market.families
+    if market.crossings:
+        return [_crossings(market), _modules(market), _feasibility_by_rows(market), *_interest(market)]
     return [
         _laminarity(market),
         _modules(market),
@@ -179,6 +176,29 @@ def check_market(market: PseudoMarket) -> list[Finding]:
         *_theorem(market),
         *_interest(market),
     ]
+
+
+def _crossings(market: PseudoMarket) -> Finding:
+    """Say which sets cross or which goods conflict, and what that means."""
+    rows = market.rows
+    widest = int(np.diff(rows.start).max(initial=0))
+    which = "; ".join(issue.message for issue in market.crossings)
+    text = (
+        f"{which}. Shares within such bounds need not be a lottery over assignments: no theorem promises "
+        "it here. fairlot solve searches for a lottery all the same, publishes it term by term, and says "
+        f"whether it is exact, close, or proved impossible at the prices found ({rows.n_rows} rows, at most "
+        f"{widest} per agent)"
+    )
+    return Finding("crossing quotas", Severity.WARNING, text)
+
+
+def _feasibility_by_rows(market: PseudoMarket) -> Finding:
+    from fairlot.pseudomarket.timetable.feasible import rows_feasible
+
+    trouble = rows_feasible(market)
+    if trouble is not None:
+        return Finding("feasible assignment", Severity.FAULT, f"none exists: {trouble}")
+    return Finding("feasible assignment", Severity.OK, "an assignment within all bounds exists")
 
 
 def _laminarity(market: PseudoMarket) -> Finding:

@@ -39,7 +39,7 @@ from numba import njit
 from fairlot.certificate import Certificate, Check
 from fairlot.model.hierarchy import UNBOUNDED, BoolArray, FloatArray, IntArray
 from fairlot.model.lotteries import Lottery
-from fairlot.model.market import PseudoMarket
+from fairlot.model.market import PseudoMarket, utilities
 from fairlot.model.shares import RandomAllocation
 from fairlot.verify.branching import Menus, _clashes, _search, best_lotteries, open_menus
 from fairlot.verify.demand import Demand
@@ -342,13 +342,7 @@ class _TermClaim(_Claim):
     def utility(self) -> FloatArray:
         if self.terms is not None:
             return np.asarray(self.terms.chance @ self.term_utility)
-        market = self.market
-        total = np.bincount(market.pair_agent, market.base_values * self.copies, minlength=market.n_agents)
-        rows = market.rows
-        excess = np.maximum(rows.membership(market.values.nnz) @ self.copies - rows.upper, 0.0)
-        soft = np.isfinite(rows.penalty)
-        loss = np.bincount(rows.agent[soft], (rows.penalty * excess)[soft], minlength=market.n_agents)
-        return np.asarray(total - loss)
+        return utilities(self.market, self.copies)
 
     @cached_property
     def term_utility(self) -> FloatArray:

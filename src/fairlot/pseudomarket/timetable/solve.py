@@ -24,7 +24,7 @@ from fairlot.lottery.terms import lottery_of_terms, shares_of_terms
 from fairlot.lottery.wolfe import Hull, nearest_lottery
 from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 from fairlot.model.lotteries import Lottery
-from fairlot.model.market import PseudoMarket
+from fairlot.model.market import PseudoMarket, utilities
 from fairlot.model.shares import RandomAllocation
 from fairlot.progress import NullReporter, Reporter
 from fairlot.pseudomarket.compiled import CompiledMarket, Point
@@ -32,13 +32,13 @@ from fairlot.pseudomarket.equilibrium import Equilibrium, budget_gap
 from fairlot.pseudomarket.joint.start import prices_of_money
 from fairlot.pseudomarket.polish import polish, residual
 from fairlot.pseudomarket.preconditions import Infeasibility
-from fairlot.pseudomarket.timetable.compiled import compile_rows, incidence
+from fairlot.pseudomarket.timetable.compiled import compile_rows
 from fairlot.pseudomarket.timetable.fallback import fair_lottery
 from fairlot.pseudomarket.timetable.feasible import rows_feasible
 from fairlot.pseudomarket.timetable.path import follow_rows
 from fairlot.pseudomarket.timetable.result import Impossibility, Outcome, TimetableEquilibrium
 from fairlot.pseudomarket.timetable.vertex import Face, optimal_face, treat_alike, vertex
-from fairlot.verify.branching import best_lotteries, open_menus
+from fairlot.verify.branching import best_lotteries
 from fairlot.verify.timetable import REQUIRED, lottery_losses, verify_timetable
 
 _ATTEMPTS = 4
@@ -315,16 +315,8 @@ def _deprived(compiled: CompiledMarket, point: Point, epsilon: FloatArray) -> Bo
     """Agents whom the price of money keeps from a greatest utility that they can afford."""
     market = compiled.market
     prices = np.maximum(compiled.rows.T @ point.q, 0.0) * compiled.budget_scale
-    demand = best_lotteries(market, prices, open_menus(market))
-    copies = compiled.copies(point.x)
-    worth = market.base_values * copies
-    utility = np.bincount(market.pair_agent, worth, minlength=market.n_agents).astype(np.float64)
-    total = incidence(compiled) @ point.x
-    soft = np.flatnonzero(np.isfinite(compiled.penalty))
-    owner = np.repeat(np.arange(compiled.n_agents), np.diff(compiled.node_start))[soft]
-    loss = compiled.penalty[soft] * np.maximum(total - compiled.upper, 0.0)[soft]
-    lost: FloatArray = np.bincount(owner, loss, minlength=market.n_agents) * compiled.value_scale
-    short = (demand.peak - utility + lost) / compiled.value_scale
+    demand = best_lotteries(market, prices)
+    short = (demand.peak - utilities(market, compiled.copies(point.x))) / compiled.value_scale
     return np.asarray((point.alpha < 2.0 * epsilon) & demand.satiated & (short > _LOSS))
 
 

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from numpy.testing import assert_allclose
 from outcome_cases import random_case
 from typer.testing import CliRunner
 
-from fairlot.cli import problem as problem_verbs
-from fairlot.cli import reallocation as verbs
-from fairlot.cli import result as result_verbs
+from fairlot.cli import app
 from fairlot.cli.demo import Half, demo
 from fairlot.errors import InvalidProblemError
 from fairlot.io.hospital import demo_reallocation, reallocation_template
@@ -311,11 +308,6 @@ def test_planted_lies_are_found():
 
 @pytest.fixture
 def run():
-    app = typer.Typer(pretty_exceptions_enable=False)
-    functions = (verbs.value, verbs.design, verbs.reallocate, verbs.simulate, problem_verbs.check)
-    for function in (*functions, result_verbs.explain):
-        app.command()(function)
-
     def invoke(*arguments):
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
         if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -24,16 +24,42 @@ if TYPE_CHECKING:
     from fairlot.lottery.sampling import sample
     from fairlot.model.beliefs import Beliefs
     from fairlot.model.constraints import Limit, Quota, Taper, by_group
+    from fairlot.model.economies import FiatEconomy, QuasilinearEconomy
     from fairlot.model.lotteries import Assignment, Decomposition, Lottery
     from fairlot.model.market import PseudoMarket
     from fairlot.model.menus import Menu, Menus, Ray
     from fairlot.model.shares import RandomAllocation
     from fairlot.model.tasks import Caps, ReallocationProblem
+    from fairlot.model.valuations import (
+        Additive,
+        AssignmentValuation,
+        Bound,
+        Cardinality,
+        Constrained,
+        Convolution,
+        Endowment,
+        GraphicMatroid,
+        LaminarConcave,
+        LaminarMatroid,
+        LinearMatroid,
+        LowerBound,
+        Oracle,
+        Restriction,
+        Satiation,
+        Scaling,
+        Table,
+        TransversalMatroid,
+        UniformMatroid,
+        UnitDemand,
+        Valuation,
+        WeightedRank,
+    )
     from fairlot.progress import NullReporter, Reporter, RichReporter
     from fairlot.pseudomarket.enumeration import Equilibria, find_equilibria
     from fairlot.pseudomarket.equilibrium import Equilibrium
     from fairlot.pseudomarket.explanation import Explanation, explain_agent
     from fairlot.pseudomarket.preconditions import check_market, feasible_assignment
+    from fairlot.pseudomarket.quasilinear import follow_limit, solve_kelso_crawford, walrasian_prices
     from fairlot.pseudomarket.solve import solve_equilibrium
     from fairlot.reallocation.design import design_menus
     from fairlot.reallocation.explanation import explain_member
@@ -42,12 +68,53 @@ if TYPE_CHECKING:
     from fairlot.reallocation.value.choice import value_of_choice
     from fairlot.verify.equilibrium import verify_equilibrium
     from fairlot.verify.lottery import verify_assignment, verify_decomposition, verify_lottery
+    from fairlot.verify.quasilinear import verify_kelso_crawford
     from fairlot.verify.reallocation import verify_menus, verify_outcome
     from fairlot.verify.transcript import verify_draw
+    from fairlot.verify.valuations import verify_constraint, verify_substitutes, verify_valuation
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "fairlot.verify.quasilinear": ("verify_kelso_crawford",),
+    "fairlot.verify.valuations": (
+        "verify_constraint",
+        "verify_substitutes",
+        "verify_valuation",
+    ),
+    "fairlot.pseudomarket.quasilinear": (
+        "follow_limit",
+        "solve_kelso_crawford",
+        "walrasian_prices",
+    ),
+    "fairlot.model.economies": (
+        "FiatEconomy",
+        "QuasilinearEconomy",
+    ),
+    "fairlot.model.valuations": (
+        "Additive",
+        "AssignmentValuation",
+        "Bound",
+        "Cardinality",
+        "Constrained",
+        "Convolution",
+        "Endowment",
+        "GraphicMatroid",
+        "LaminarConcave",
+        "LaminarMatroid",
+        "LinearMatroid",
+        "LowerBound",
+        "Oracle",
+        "Restriction",
+        "Satiation",
+        "Scaling",
+        "Table",
+        "TransversalMatroid",
+        "UniformMatroid",
+        "UnitDemand",
+        "Valuation",
+        "WeightedRank",
+    ),
     "fairlot.certificate": (
         "Certificate",
         "Check",
@@ -152,38 +219,62 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Additive",
     "Assignment",
+    "AssignmentValuation",
     "Beliefs",
+    "Bound",
     "Caps",
+    "Cardinality",
     "CellSet",
     "Certificate",
     "Check",
+    "Constrained",
+    "Convolution",
     "Decomposition",
+    "Endowment",
     "Equilibria",
     "Equilibrium",
     "Explanation",
     "FairlotError",
+    "FiatEconomy",
+    "GraphicMatroid",
     "InvalidProblemError",
     "Issue",
+    "LaminarConcave",
+    "LaminarMatroid",
     "Limit",
+    "LinearMatroid",
     "Lottery",
+    "LowerBound",
     "Menu",
     "Menus",
     "MissingExtraError",
     "NotSupportedError",
     "NullReporter",
+    "Oracle",
     "PseudoMarket",
     "PublishedEquilibrium",
+    "QuasilinearEconomy",
     "Quota",
     "RandomAllocation",
     "Ray",
     "ReallocationProblem",
     "Reporter",
+    "Restriction",
     "ResultFolderError",
     "RichReporter",
+    "Satiation",
+    "Scaling",
     "Stats",
     "Status",
+    "Table",
     "Taper",
+    "TransversalMatroid",
+    "UniformMatroid",
+    "UnitDemand",
+    "Valuation",
+    "WeightedRank",
     "add_to_result",
     "by_group",
     "check_market",
@@ -196,6 +287,7 @@ __all__ = [
     "explain_member",
     "feasible_assignment",
     "find_equilibria",
+    "follow_limit",
     "lottery_from_shares",
     "market_lottery",
     "problem_files",
@@ -206,16 +298,22 @@ __all__ = [
     "sample",
     "simulate",
     "solve_equilibrium",
+    "solve_kelso_crawford",
     "utility_guarantee",
     "value_of_choice",
     "verify_assignment",
+    "verify_constraint",
     "verify_decomposition",
     "verify_draw",
     "verify_equilibrium",
+    "verify_kelso_crawford",
     "verify_lottery",
     "verify_menus",
     "verify_outcome",
     "verify_result",
+    "verify_substitutes",
+    "verify_valuation",
+    "walrasian_prices",
     "write_problem",
     "write_result",
 ]

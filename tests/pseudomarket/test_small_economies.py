@@ -12,7 +12,6 @@ from economy_cases import (
     EXAMPLE_2,
     HYLLAND_ZECKHAUSER,
     PAIR_OR_NOTHING,
-    random_economy,
 )
 from numpy.testing import assert_allclose
 from scipy.optimize import linprog
@@ -30,6 +29,7 @@ from fairlot.pseudomarket.bundles.markets import as_economy
 from fairlot.pseudomarket.bundles.road import travel
 from fairlot.pseudomarket.bundles.solve import solve_economy
 from fairlot.pseudomarket.deterministic import deterministic_equilibria
+from fairlot.testing.economies import random_economy
 from fairlot.verify.economies import verify_walrasian
 
 F = Fraction

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Literal, get_args
 
 from fairlot.certificate import Certificate, Stats, Status
@@ -106,7 +105,7 @@ def solve_economy(
         spent += journey.iterations
         if journey.point is not None and journey.complete:
             if not exact:
-                return _in_floats(economy, journey.point, tol, stats)
+                return _in_floats(economy, journey.point, tol, stats("bundles", columns=journey.columns))
             point = point or journey.point
             reporter.stage("exact answer")
             answer = exact_answer(economy, journey.point)
@@ -124,7 +123,7 @@ def solve_economy(
         if deadline is not None and time.monotonic() > deadline:
             break
     if point is not None and method == "auto":
-        return _in_floats(economy, point, tol, stats)
+        return _in_floats(economy, point, tol, stats("bundles"))
     late = deadline is not None and time.monotonic() > deadline
     return _nothing(economy, Status.TIME_LIMIT if late else Status.UNCERTIFIED, stats("none"))
 
@@ -133,7 +132,7 @@ def _in_floats(
     economy: FiatEconomy,
     point: BundlePoint,
     tol: float,
-    stats: Callable[[str], Stats],
+    stats: Stats,
 ) -> EconomyEquilibrium:
     """Make the result of a point of road C."""
     lottery = float_lottery(economy, point)
@@ -143,7 +142,7 @@ def _in_floats(
     if lottery is not None:
         certificate = verify_walrasian(economy, prices, lottery, limit_prices=limits, tol=tol)
     status = Status.CERTIFIED if certificate.passed else Status.UNCERTIFIED
-    return EconomyEquilibrium(economy, prices, limits, lottery, status, certificate, stats("bundles"))
+    return EconomyEquilibrium(economy, prices, limits, lottery, status, certificate, stats)
 
 
 def _nothing(economy: FiatEconomy, status: Status, stats: Stats) -> EconomyEquilibrium:

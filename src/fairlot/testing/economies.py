@@ -10,6 +10,7 @@ from fairlot.model.economies import FiatEconomy
 from fairlot.model.valuations import (
     Additive,
     AssignmentValuation,
+    Bound,
     Cardinality,
     Convolution,
     Endowment,
@@ -18,6 +19,7 @@ from fairlot.model.valuations import (
     LaminarMatroid,
     LinearMatroid,
     Satiation,
+    Taste,
     TransversalMatroid,
     UniformMatroid,
     UnitDemand,
@@ -39,11 +41,11 @@ FAMILIES: dict[str, Callable[[int, random.Random], Valuation]] = {
         UniformMatroid(n, rg.randint(1, 3)), [rg.randint(1, 20) for _ in range(n)]
     ),
     "laminar": lambda n, rg: WeightedRank(
-        LaminarMatroid(n, [(range(2), 1), (range(n), rg.randint(1, 3))]),
+        LaminarMatroid(n, (Bound((0, 1), 0, 1), Bound(tuple(range(n)), 0, rg.randint(1, 3)))),
         [rg.randint(1, 20) for _ in range(n)],
     ),
     "graphic": lambda n, rg: WeightedRank(
-        GraphicMatroid([tuple(rg.sample(range(4), 2)) for _ in range(n)]),
+        GraphicMatroid(tuple((rg.randrange(4), rg.randrange(4)) for _ in range(n))),
         [rg.randint(1, 20) for _ in range(n)],
     ),
     "linear": lambda n, rg: WeightedRank(
@@ -58,7 +60,11 @@ FAMILIES: dict[str, Callable[[int, random.Random], Valuation]] = {
         [[rg.randint(0, 20) for _ in range(n)] for _ in range(2)]
     ),
     "laminar concave": lambda n, rg: LaminarConcave(
-        n, [*(([j], [0, rg.randint(1, 9)]) for j in range(n)), (range(n), _gains(rg, n))]
+        n,
+        (
+            *(Taste((j,), (0, rg.randint(1, 9))) for j in range(n)),
+            Taste(tuple(range(n)), tuple(_gains(rg, n))),
+        ),
     ),
     "convolution": lambda n, rg: Convolution([FAMILIES["uniform"](n, rg), FAMILIES["unit demand"](n, rg)]),
     "endowment": lambda n, rg: Endowment(FAMILIES["assignment"](n, rg), [0]),

@@ -141,5 +141,35 @@ def _tell(output: Output, equilibrium: Equilibrium) -> None:
         dearest = int(equilibrium.prices.argmax())
         most = f"; dearest '{market.goods[dearest]}' at {equilibrium.prices[dearest]:.4g}" if priced else ""
         output.say(f"{priced} of {market.n_goods} goods have a price{most}")
+        _tell_timetable(output, equilibrium)
         satiated = int(equilibrium.satiated.sum())
         output.say(f"{satiated} of {market.n_agents} agents can afford the best they can ask for")
+
+
+def _tell_timetable(output: Output, equilibrium: Equilibrium) -> None:
+    """Say what came of the lottery where quotas cross."""
+    from fairlot.pseudomarket.timetable.result import Outcome, TimetableEquilibrium
+
+    if not isinstance(equilibrium, TimetableEquilibrium) or equilibrium.outcome is None:
+        return
+    lottery, proof = equilibrium.drawn_from, equilibrium.impossibility
+    terms = 0 if lottery is None or lottery.terms is None else lottery.terms.n_terms
+    words = {
+        Outcome.EXACT: "every term gives every student one of her best bundles",
+        Outcome.CLOSE: f"the shares are those of the draw, up to {equilibrium.deviation:.1e} off equilibrium",
+        Outcome.IMPOSSIBLE: "no lottery over assignments is an equilibrium at these prices",
+    }
+    output.say(
+        f"Lottery {equilibrium.outcome}: {terms} terms, {equilibrium.programs} linear and "
+        f"{equilibrium.integer_programs} integer programs; {words[equilibrium.outcome]}"
+    )
+    if proof is not None:
+        output.say(
+            f"Proved by a direction that no assignment reaches by {proof.beyond:.2g} of a mean budget. "
+            f"Instead everybody gets at least {proof.guarantee:.4f} of her equilibrium utility; at most "
+            f"{proof.guarantee_bound:.4f} is possible"
+        )
+    for good, seats in equilibrium.extra_seats:
+        output.say(f"Added, as allowed: {seats} seat in '{good}'")
+    if lottery is not None:
+        output.say(equilibrium.statement())

@@ -65,6 +65,8 @@ def verify(
             output.say(f"{mark}  {check.name.ljust(width)}  {size}")
         for note in certificate.unseen:
             output.say(f"not checked: {note}")
+        if certificate.statement:
+            output.say(certificate.statement)
         output.say("All of these checks pass." if certificate.passed else "This result does NOT check.")
         output.data({"result": str(result), **certificate.to_dict()})
         if not certificate.passed:

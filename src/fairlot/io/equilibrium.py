@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from fairlot.errors import InvalidProblemError, Issue
 from fairlot.io.problem import parse_problem_files
 from fairlot.io.tables import FINITE, Table, numbers, read_table, write_csv
+from fairlot.io.timetable import timetable_files, timetable_summary
 from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.model.market import PseudoMarket
 from fairlot.model.shares import RandomAllocation
@@ -75,6 +76,7 @@ def equilibrium_files(
         files["shares.csv"] = shares_csv(shares, "good")
     if lottery is not None:
         files["lottery.json"] = lottery.to_json()
+    files |= timetable_files(equilibrium)
     files["certificate.json"] = json_bytes(equilibrium.certificate.to_dict())
     files["summary.json"] = json_bytes(equilibrium_summary(equilibrium))
     return files
@@ -106,6 +108,7 @@ def equilibrium_summary(equilibrium: Equilibrium) -> dict[str, Any]:
         "clearing": _finite(equilibrium.clearing),
         "satiated": int(equilibrium.satiated.sum()),
         "max_price": _finite(float(np.max(prices))),
+        **timetable_summary(equilibrium),
     }
 
 

@@ -36,9 +36,10 @@ def market_tables(market: PseudoMarket) -> tuple[dict[str, Any], dict[str, Table
         If an id or a name is unprintable, or has space around it: it would not survive.
     """
     rules: list[Quota | Taper | Limit] = [*market.quotas, *market.tapers, *market.limits]
+    clashes = [conflict.name for conflict in market.conflicts]
     odd = [
         Issue("not possible in a problem folder", found=text, expected="printable text, no space around it")
-        for text in (*market.agents, *market.goods, *(rule.label for rule in rules), market.title)
+        for text in (*market.agents, *market.goods, *(rule.label for rule in rules), market.title, *clashes)
         if text != text.strip() or not text.isprintable()
     ]
     if odd:
@@ -85,7 +86,12 @@ def market_tables(market: PseudoMarket) -> tuple[dict[str, Any], dict[str, Table
         {"name": named("limit", limit), **_members_of(limit), "max": int(limit.max)}
         for limit in market.limits
     ]
-    for key, entries in (("quota", quotas), ("taper", tapers), ("limit", limits)):
+    conflicts = [
+        {"name": conflict.name, "pairs": [list(pair) for pair in conflict.pairs]}
+        for conflict in market.conflicts
+    ]
+    rules_by_key = (("quota", quotas), ("taper", tapers), ("limit", limits), ("conflict", conflicts))
+    for key, entries in rules_by_key:
         if entries:
             settings[key] = entries
     goods: dict[str, Sequence[str]] = {

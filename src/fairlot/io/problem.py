@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fairlot.errors import InvalidProblemError, Issue
+from fairlot.io.conflicts import section
 from fairlot.io.folders import write_folder
 from fairlot.io.keys import SETTINGS, Keys, write_toml
 from fairlot.io.market_tables import market_tables
@@ -148,9 +149,14 @@ def table_files(data: Mapping[str, Any], tables: Mapping[str, Table]) -> dict[st
     settings = {
         key: {**value, "file": f"{key}.csv"} if key in tables else value for key, value in data.items()
     }
+    if "conflict" in data:
+        settings["conflict"] = [
+            {**entry, "file": f"{section(k)}.csv"} if section(k) in tables else entry
+            for k, entry in enumerate(data["conflict"], start=1)
+        ]
     files = {SETTINGS: write_toml(settings)}
-    for section, table in tables.items():
-        files[f"{section}.csv"] = write_csv(table.columns, zip(*table.cells, strict=True))
+    for name, table in tables.items():
+        files[f"{name}.csv"] = write_csv(table.columns, zip(*table.cells, strict=True))
     return files
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fairlot.errors import InvalidProblemError, Issue
+from fairlot.io.conflicts import read_conflicts
 from fairlot.io.keys import SETTINGS, Keys, as_text, check_number
 from fairlot.io.lookup import Lookup, with_article
 from fairlot.io.source import Source
@@ -61,6 +62,7 @@ def read_market(source: Source, keys: Keys) -> PseudoMarket | None:
     quotas = [quota for entry in keys.tables("quota") for quota in rules.quota(entry)]
     tapers = [taper for entry in keys.tables("taper") for taper in rules.taper(entry)]
     limits = [limit for entry in keys.tables("limit") for limit in rules.limit(entry)]
+    conflicts = read_conflicts(keys.tables("conflict"), goods, source)
     for section in (keys, goods_keys, agents_keys, values_keys):
         if section:
             section.close()
@@ -78,6 +80,7 @@ def read_market(source: Source, keys: Keys) -> PseudoMarket | None:
             tapers=tuple(tapers),
             limits=tuple(limits),
             title=title,
+            conflicts=tuple(conflicts),
         )
     except InvalidProblemError as error:
         issues += [

@@ -31,6 +31,7 @@ from fairlot.io.menus import MENUS
 from fairlot.io.problem import parse_problem_files
 from fairlot.io.reallocation_results import reallocation_checks
 from fairlot.io.results import manifest_faults, read_result
+from fairlot.io.timetable import timetable_checks
 
 _EQUILIBRIUM = "equilibrium: "
 _LOTTERY = "lottery: "
@@ -45,13 +46,17 @@ class Verification(Certificate):
     ----------
     unseen : tuple of str
         What no check could see, in words.
+    statement : str
+        Of a timetable, what its checks make true of every draw.
     """
 
     unseen: tuple[str, ...] = ()
+    statement: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the checks, and what was not seen."""
-        return {**super().to_dict(), "unseen": list(self.unseen)}
+        """Return the checks, what was not seen, and what is true of every draw."""
+        told = {"statement": self.statement} if self.statement else {}
+        return {**super().to_dict(), "unseen": list(self.unseen), **told}
 
 
 def verify_result(
@@ -94,6 +99,7 @@ def verify_files(
     """Recompute everything that the files of a result folder claim; see :func:`verify_result`."""
     checks = [_count("manifest", manifest_faults(files))]
     unseen: list[str] = []
+    statement = ""
     kept_back = _kept_back(files)
     if kept_back:
         unseen.append(
@@ -103,23 +109,30 @@ def verify_files(
     elif MENUS in files:
         checks += reallocation_checks(files)
     else:
-        checks += _market(files, tol)
+        found, statement = _market(files, tol, unseen)
+        checks += found
     checks += _draw(files, commitment, salts, unseen)
-    return Verification(tuple(check.name for check in checks), tuple(checks), tuple(unseen))
+    return Verification(tuple(check.name for check in checks), tuple(checks), tuple(unseen), statement)
 
 
-def _market(files: Mapping[str, bytes], tol: float) -> list[Check]:
+def _market(files: Mapping[str, bytes], tol: float, unseen: list[str]) -> tuple[list[Check], str]:
     """Check what is claimed of a pseudo-market: an equilibrium and a lottery, or that there is none."""
     checks = [_count("input", _input_faults(files))]
     if _status(files) == "infeasible":
-        return [*checks, _count("infeasibility", _feasible(files))]
+        return [*checks, _count("infeasibility", _feasible(files))], ""
+    statement = ""
     try:
         published = read_equilibrium(files)
     except FairlotError as error:
         checks.append(_count("published", str(error).splitlines()))
     else:
-        checks += [_count("published", []), *_equilibrium(published, tol), *_lottery(files, published, tol)]
-    return [*checks, _count("summary", _claims(files, checks))]
+        checks.append(_count("published", []))
+        if published.market.crossings:
+            found, statement = timetable_checks(files, published, tol, unseen, _EQUILIBRIUM, _LOTTERY)
+            checks += found
+        else:
+            checks += [*_equilibrium(published, tol), *_lottery(files, published, tol)]
+    return [*checks, _count("summary", _claims(files, checks))], statement
 
 
 def _status(files: Mapping[str, bytes]) -> str:

@@ -70,18 +70,25 @@ REQUIRED_OF_TERMS = (
 _ULP = 2.0**-52
 
 
-def statement(gap: float) -> str:
-    """Say what is true of a timetable whose certificates pass.
+def statement(market: PseudoMarket, gap: float) -> str:
+    """Say what is true of a timetable whose lottery is verified.
 
     Parameters
     ----------
+    market : PseudoMarket
+        The market. Of classes that overlap something is said only where it has conflicts: labels of slots
+        do not tell all that overlaps.
     gap : float
         Largest part of her best affordable value that some agent falls short of.
     """
+    kept = (
+        "no student exceeds her load, takes two sections of a course or two classes that overlap"
+        if len(market.conflict_pairs)
+        else "no student breaks a quota"
+    )
     return (
-        "In every possible draw no student exceeds her load, takes two sections of a course or two "
-        "classes that overlap, and no section exceeds its seats. The published probabilities are exactly "
-        "those of the draw. At the published prices no student could do better by more than "
+        f"In every possible draw {kept}, and no section exceeds its seats. The published probabilities are "
+        "exactly those of the draw. At the published prices no student could do better by more than "
         f"{max(gap, 0.0):.1e} of her best affordable value. This was checked on this instance; it is not a "
         "theorem for all timetables."
     )

@@ -95,4 +95,4 @@ class TimetableEquilibrium(Equilibrium):
 
     def statement(self) -> str:
         """Say in a paragraph what was checked, with the measured figure."""
-        return statement(float(self.utility_loss.max(initial=0.0)))
+        return statement(self.market, float(self.utility_loss.max(initial=0.0)))

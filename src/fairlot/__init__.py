@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fairlot.io.problem import problem_files, read_problem, write_problem
     from fairlot.io.results import ResultFolderError, add_to_result, read_result, write_result
     from fairlot.io.verification import verify_result
+    from fairlot.lottery.atoms import draw_bundles
     from fairlot.lottery.build import lottery_from_shares, market_lottery
     from fairlot.lottery.cells import CellSet
     from fairlot.lottery.decomposition import decompose
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fairlot.lottery.protocol import commit, draw
     from fairlot.lottery.sampling import sample
     from fairlot.model.beliefs import Beliefs
+    from fairlot.model.bundle_lotteries import BundleLottery
     from fairlot.model.constraints import Limit, Quota, Taper, by_group
     from fairlot.model.economies import FiatEconomy, QuasilinearEconomy
     from fairlot.model.lotteries import Assignment, Decomposition, Lottery
@@ -55,6 +57,11 @@ if TYPE_CHECKING:
         WeightedRank,
     )
     from fairlot.progress import NullReporter, Reporter, RichReporter
+    from fairlot.pseudomarket.bundles.equilibrium import EconomyEquilibrium
+    from fairlot.pseudomarket.bundles.families import EquilibriumSet, equilibrium_set
+    from fairlot.pseudomarket.bundles.implement import implement
+    from fairlot.pseudomarket.bundles.solve import solve_economy
+    from fairlot.pseudomarket.deterministic import deterministic_equilibria
     from fairlot.pseudomarket.enumeration import Equilibria, find_equilibria
     from fairlot.pseudomarket.equilibrium import Equilibrium
     from fairlot.pseudomarket.explanation import Explanation, explain_agent
@@ -66,7 +73,10 @@ if TYPE_CHECKING:
     from fairlot.reallocation.outcome import reallocate
     from fairlot.reallocation.simulation import simulate
     from fairlot.reallocation.value.choice import value_of_choice
+    from fairlot.verify.deterministic import verify_deterministic
+    from fairlot.verify.economies import verify_walrasian
     from fairlot.verify.equilibrium import verify_equilibrium
+    from fairlot.verify.intervals import verify_enclosure
     from fairlot.verify.lottery import verify_assignment, verify_decomposition, verify_lottery
     from fairlot.verify.quasilinear import verify_kelso_crawford
     from fairlot.verify.reallocation import verify_menus, verify_outcome
@@ -76,6 +86,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "fairlot.lottery.atoms": ("draw_bundles",),
+    "fairlot.model.bundle_lotteries": ("BundleLottery",),
+    "fairlot.pseudomarket.bundles.equilibrium": ("EconomyEquilibrium",),
+    "fairlot.pseudomarket.bundles.families": (
+        "EquilibriumSet",
+        "equilibrium_set",
+    ),
+    "fairlot.pseudomarket.bundles.implement": ("implement",),
+    "fairlot.pseudomarket.bundles.solve": ("solve_economy",),
+    "fairlot.pseudomarket.deterministic": ("deterministic_equilibria",),
+    "fairlot.verify.deterministic": ("verify_deterministic",),
+    "fairlot.verify.economies": ("verify_walrasian",),
+    "fairlot.verify.intervals": ("verify_enclosure",),
     "fairlot.verify.quasilinear": ("verify_kelso_crawford",),
     "fairlot.verify.valuations": (
         "verify_constraint",
@@ -224,6 +247,7 @@ __all__ = [
     "AssignmentValuation",
     "Beliefs",
     "Bound",
+    "BundleLottery",
     "Caps",
     "Cardinality",
     "CellSet",
@@ -232,9 +256,11 @@ __all__ = [
     "Constrained",
     "Convolution",
     "Decomposition",
+    "EconomyEquilibrium",
     "Endowment",
     "Equilibria",
     "Equilibrium",
+    "EquilibriumSet",
     "Explanation",
     "FairlotError",
     "FiatEconomy",
@@ -281,13 +307,17 @@ __all__ = [
     "commit",
     "decompose",
     "design_menus",
+    "deterministic_equilibria",
     "draw",
+    "draw_bundles",
     "equilibrium_files",
+    "equilibrium_set",
     "explain_agent",
     "explain_member",
     "feasible_assignment",
     "find_equilibria",
     "follow_limit",
+    "implement",
     "lottery_from_shares",
     "market_lottery",
     "problem_files",
@@ -297,6 +327,7 @@ __all__ = [
     "reallocate",
     "sample",
     "simulate",
+    "solve_economy",
     "solve_equilibrium",
     "solve_kelso_crawford",
     "utility_guarantee",
@@ -304,7 +335,9 @@ __all__ = [
     "verify_assignment",
     "verify_constraint",
     "verify_decomposition",
+    "verify_deterministic",
     "verify_draw",
+    "verify_enclosure",
     "verify_equilibrium",
     "verify_kelso_crawford",
     "verify_lottery",
@@ -313,6 +346,7 @@ __all__ = [
     "verify_result",
     "verify_substitutes",
     "verify_valuation",
+    "verify_walrasian",
     "walrasian_prices",
     "write_problem",
     "write_result",

@@ -183,6 +183,14 @@ def test_floats_and_numpy_numbers_go_in() -> None:
     assert verify_valuation(AssignmentValuation(np.random.default_rng(1).random((3, 5)))).passed
 
 
+def test_demand_of_a_table_is_right_even_where_goods_are_complements() -> None:
+    """Example 1: no single good is worth its price, two are."""
+    u = Table([0 if mask.bit_count() < 2 else 2 for mask in range(8)])
+    assert len(u.demand([Fraction(2, 3)] * 3)) == 2
+    assert u.cheapest_demand([1, 1, 1]) == frozenset()
+    assert len(u.dearest_demand([1, 1, 1])) == 2
+
+
 def test_tables_by_bundles_and_their_refusals() -> None:
     u = Table.from_bundles(2, {(0,): 10, (1,): 8, (0, 1): 11})
     assert u.table() == (NEG, 10, 8, 11)

@@ -172,6 +172,41 @@ def test_pm_theorem2_step1_hierarchical_modular_constraints_preserve_concavity(d
     assert certificate.passed
 
 
+@exact
+@given(
+    st.lists(st.integers(0, 5), min_size=4, max_size=4),
+    st.integers(0, 2),
+    st.integers(0, 3),
+    st.integers(0, 2),
+)
+def test_upper_bounds_on_top_of_constraints_unite(values: list[int], low: int, high: int, cap: int) -> None:
+    v = Additive(values)
+    inner, outer = Bound([0, 1], low, low + high), Bound([0, 1, 2], 0, low + cap)
+    both = Constrained(v, [inner, outer])
+    assert same(Constrained(Constrained(v, [inner]), [outer]), both)
+    flat = Table.of(Constrained(v, [inner]))  # not known to be a constraint: nothing to unite
+    assert [Satiation(flat, cap + low).value(a) for a in ALL] == [
+        max(flat.table()[s] for s in range(16) if s & ~m == 0 and s.bit_count() <= cap + low)
+        for m in range(16)
+    ]
+
+
+def test_pm_production_set_as_a_valuation_of_agent_0() -> None:
+    """What is left over, A, is producible if H minus A is: :math:`|A \\cap A_k| \\ge |A_k| - h_k`.
+
+    The slide gives agent 0 the values 1 and 0. Then goods may be complements to her; with -inf in place of 0
+    her valuation is M♮-concave, as the proof needs.
+    """
+    limits = [Bound([0, 1], 0, 0), Bound([0, 1, 2], 0, 1)]
+    left = [15 & ~mask for mask in range(16)]
+    producible = [all(limit.excess(rest) == 0 for limit in limits) for rest in left]
+    literal = Table([int(p) for p in producible])
+    assert not concave(literal)
+    strict = Constrained(Additive([0] * 4), [Bound(b.goods, len(b.goods) - (b.upper or 0)) for b in limits])
+    assert list(strict.table()) == [0 if p else NEG for p in producible]
+    assert verify_valuation(strict).passed
+
+
 def test_constraints_that_are_no_hierarchy_or_not_modular_are_refused() -> None:
     with pytest.raises(InvalidProblemError, match="cross: good 1 is in both"):
         Constrained(Additive([1, 1, 1]), [Bound([0, 1], 0, 1), Bound([1, 2], 0, 1)])

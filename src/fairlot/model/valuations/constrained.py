@@ -167,8 +167,8 @@ class Constrained(_BestWithin):
 
     A set B is a *module* if v is separable across it, :math:`v(A) = v(A \cap B) + v(A \setminus B)` where
     :math:`v(\emptyset) = 0`; then :math:`u_C` is M♮-concave (Theorem 2, Step 1). A bound on all goods needs
-    no module. Bounds on one hierarchy of modules compose where no bound is looser inside than outside: with
-    upper bounds alone, ``Constrained(Constrained(v, C), D)`` equals ``Constrained(v, C + D)``.
+    no module. ``Constrained(Constrained(v, C), D)`` equals ``Constrained(v, C + D)`` where D has no lower
+    bounds and its sets are still modules of the inner valuation.
 
     Parameters
     ----------

@@ -222,8 +222,8 @@ class LaminarConcave(Valuation):
 class Table(Valuation):
     r"""An explicit table: the value of every bundle.
 
-    Whatever the table holds is taken: :func:`fairlot.verify_valuation` says whether it is M♮-concave,
-    and finding demand by ascent relies on it.
+    Whatever the table holds is taken, and demand is found by looking at all bundles;
+    :func:`fairlot.verify_valuation` says whether it is M♮-concave, on which operations and equilibria rely.
 
     Parameters
     ----------
@@ -292,3 +292,17 @@ class Table(Valuation):
 
     def _some_bundle(self) -> int:
         return next(mask for mask, value in enumerate(self.values) if value != -INFINITY)
+
+    def _argmax(self, before: Sequence[int], cost: Sequence[Number], after: Sequence[Number]) -> int:
+        # All bundles are at hand: the answer is right whatever the table holds.
+        kept_out, spent, ties = (_sums(prices) for prices in (before, cost, after))
+        known = (mask for mask, value in enumerate(self.values) if value != -INFINITY)
+        return max(known, key=lambda mask: (-kept_out[mask], self.values[mask] - spent[mask], -ties[mask]))
+
+
+def _sums(prices: Sequence[Number]) -> list[Number]:
+    """Add up prices over all bundles, by bitmask."""
+    sums: list[Number] = [0]
+    for price in prices:
+        sums += [price + rest for rest in sums]
+    return sums

@@ -95,13 +95,14 @@ def settle(
             total = spent = s_0 = s_p = g_y = g_b = worst = 0.0
             for j in range(begin, end):
                 p, x, z = price[a.column[j]], s.x[j], s.z[j]
-                product = mu * a.pair_weight[j]
+                inverse = 1.0 / (x * z)  # divisions are what all this costs
                 gap = alpha * p + lift - a.value[j] - z
-                miss = product - x * z
-                worst = max(worst, abs(miss) / product, abs(gap) / z)
-                d = x / z
-                drawn = miss / z - d * gap
-                slope[j], step.x[j] = d, drawn
+                miss = mu * a.pair_weight[j] * inverse - 1.0
+                pressed = gap * x * inverse
+                worst = max(worst, abs(miss), abs(pressed))
+                d = x * x * inverse
+                drawn = x * (miss - pressed)
+                slope[j], step.x[j], step.z[j] = d, drawn, inverse
                 total += x
                 spent += x * p
                 s_0 += d
@@ -136,11 +137,12 @@ def settle(
             for j in range(begin, end):
                 p, x, z = price[a.column[j]], s.x[j], s.z[j]
                 dx = step.x[j] - slope[j] * (p * d_b + d_y)
-                dz = (mu * a.pair_weight[j] - x * z - z * dx) / x
-                step.x[j], step.z[j] = dx, dz
+                grown = dx * z * step.z[j]
+                risen = mu * a.pair_weight[j] * step.z[j] - 1.0 - grown
+                step.x[j], step.z[j] = dx, z * risen
                 moved += dx
                 paid += dx * p
-                decline = max(decline, -dx / x, -dz / z)
+                decline = max(decline, -grown, -risen)
             d_left = left - paid
             if s.toll[purse] > s.room[purse]:
                 d_left = (miss_b - s.room[purse] * d_b) / s.toll[purse]
@@ -185,9 +187,10 @@ def differentiate(
         s_0 = s_p = g_y = g_b = 0.0
         for j in range(begin, end):
             p = price[a.column[j]]
-            d = s.x[j] / s.z[j]
+            inverse = 1.0 / s.z[j]
+            d = s.x[j] * inverse
             slope[j] = d
-            drawn = mu * a.pair_weight[j] / s.z[j]
+            drawn = mu * a.pair_weight[j] * inverse
             s_0 += d
             s_p += d * p
             g_y += drawn
@@ -306,12 +309,13 @@ def respond(
         g_y = cost = 0.0
         g_b = drop * a.row_weight[purse] / s.toll[purse]
         for j in range(begin, end):
-            change = price_step[a.column[j]]
-            drawn = drop * a.pair_weight[j] / s.z[j] - alpha * slope[j] * change
-            step.x[j] = drawn
+            change, x = price_step[a.column[j]], s.x[j]
+            inverse = 1.0 / (x * s.z[j])
+            drawn = drop * a.pair_weight[j] * inverse * x - alpha * slope[j] * change
+            step.x[j], step.z[j] = drawn, inverse
             g_y += drawn
             g_b += drawn * price[a.column[j]]
-            cost += s.x[j] * change
+            cost += x * change
         g_b += cost
         if not tied:
             g_y += drop * a.row_weight[node] / s.toll[node]
@@ -320,13 +324,14 @@ def respond(
         moved = paid = 0.0
         worst = max(worst, -d_b / s.toll[purse])
         for j in range(begin, end):
-            p = price[a.column[j]]
+            p, z = price[a.column[j]], s.z[j]
             dx = step.x[j] - slope[j] * (p * d_b + d_y)
-            dz = (drop * a.pair_weight[j] - s.z[j] * dx) / s.x[j]
-            step.x[j], step.z[j] = dx, dz
+            grown = dx * z * step.z[j]
+            risen = drop * a.pair_weight[j] * step.z[j] - grown
+            step.x[j], step.z[j] = dx, z * risen
             moved += dx
             paid += dx * p
-            worst = max(worst, -dx / s.x[j], -dz / s.z[j])
+            worst = max(worst, -grown, -risen)
         step.toll[node], step.toll[purse] = d_y, d_b
         step.room[purse] = -cost - paid
         if s.toll[purse] > s.room[purse]:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fairlot.baselines.comparison import compare_mechanisms
     from fairlot.certificate import Certificate, Check, Stats, Status
     from fairlot.errors import FairlotError, InvalidProblemError, Issue, MissingExtraError, NotSupportedError
     from fairlot.io.equilibrium import PublishedEquilibrium, equilibrium_files, read_equilibrium
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "fairlot.baselines.comparison": ("compare_mechanisms",),
     "fairlot.lottery.atoms": ("draw_bundles",),
     "fairlot.model.bundle_lotteries": ("BundleLottery",),
     "fairlot.pseudomarket.bundles.equilibrium": ("EconomyEquilibrium",),
@@ -305,6 +307,7 @@ __all__ = [
     "by_group",
     "check_market",
     "commit",
+    "compare_mechanisms",
     "decompose",
     "design_menus",
     "deterministic_equilibria",

@@ -1,6 +1,6 @@
-r"""One market, many mechanisms, one table.
+r"""One problem, many mechanisms, one table.
 
-Every mechanism sees the same market and seed, runs in a process of its own
+Every mechanism sees the same problem and seed, runs in a process of its own
 (:mod:`fairlot.baselines.worker`) and is measured by the same code (:mod:`fairlot.baselines.measures`). One
 that does not apply, lacks an extra, runs out of time or crashes is a row that says so.
 """
@@ -15,12 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, cast
 
+from fairlot.baselines.exchanges import EXCHANGES, Exchange, Saved
 from fairlot.baselines.measures import Measures, measure
 from fairlot.baselines.mechanisms import BASELINES, Baseline
 from fairlot.baselines.running import Answer, Job
 from fairlot.baselines.worker import READY
 from fairlot.errors import InvalidProblemError, Issue
 from fairlot.model.market import PseudoMarket
+from fairlot.model.tasks import ReallocationProblem
 from fairlot.progress import NullReporter, Reporter
 
 
@@ -30,20 +32,20 @@ class Row:
 
     Parameters
     ----------
-    baseline : Baseline
+    mechanism : Baseline or Exchange
         Which.
-    measures : Measures or None
-        None where there is nothing to measure; then ``note`` says why.
+    measures : Measures, Saved or None
+        Of a mechanism for goods or for tasks; None where there is nothing to measure, and ``note`` says why.
     seconds, memory_mb : float
-        Of the run; 0 where there was none.
+        Of the run, compilation aside, and of the process at its peak; 0 where there was none.
     n_draws : int
-        Assignments measured.
+        Assignments, or draws of the preferences, that were measured.
     note : str
         What the user should know.
     """
 
-    baseline: Baseline
-    measures: Measures | None
+    mechanism: Baseline | Exchange
+    measures: Measures | Saved | None
     seconds: float
     memory_mb: float
     n_draws: int
@@ -52,29 +54,30 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A market's table.
+    """A problem's table.
 
     Parameters
     ----------
-    market : PseudoMarket
+    problem : PseudoMarket or ReallocationProblem
+        What was compared on.
     rows : tuple of Row
         In the order of the mechanisms asked for.
     n_draws, seed : int
-        Draws of each mechanism that leaves things to chance, and the seed of all.
+        Draws of each mechanism, and the seed of all.
     """
 
-    market: PseudoMarket
+    problem: PseudoMarket | ReallocationProblem
     rows: tuple[Row, ...]
     n_draws: int
     seed: int
 
     def __getitem__(self, name: str) -> Row:
         """Return the row of a mechanism by name."""
-        return next(row for row in self.rows if row.baseline.name == name)
+        return next(row for row in self.rows if row.mechanism.name == name)
 
 
 def compare_mechanisms(
-    market: PseudoMarket,
+    problem: PseudoMarket | ReallocationProblem,
     mechanisms: Sequence[str] | None = None,
     *,
     n_draws: int = 100,
@@ -82,16 +85,17 @@ def compare_mechanisms(
     time_limit: float | None = 60.0,
     reporter: Reporter | None = None,
 ) -> Comparison:
-    """Run mechanisms on a market and measure what each does to it.
+    """Run mechanisms on a problem and measure what each does to it.
 
     Parameters
     ----------
-    market : PseudoMarket
-        The market, with values taken as true.
+    problem : PseudoMarket or ReallocationProblem
+        The problem, with values, or beliefs about private costs, taken as true.
     mechanisms : sequence of str, optional
-        Names out of :data:`~fairlot.baselines.mechanisms.BASELINES`; default all.
+        Names out of :data:`~fairlot.baselines.mechanisms.BASELINES` or
+        :data:`~fairlot.baselines.exchanges.EXCHANGES`; default all.
     n_draws : int
-        Draws of each mechanism that leaves things to chance.
+        Draws of each mechanism that leaves things to chance, or of everybody's preferences; at least 2.
     seed : int
         The same for all.
     time_limit : float, optional
@@ -102,7 +106,7 @@ def compare_mechanisms(
     Raises
     ------
     InvalidProblemError
-        For names that are not mechanisms, quotas that cross, and a number of draws below 1.
+        For names that are not mechanisms, quotas that cross, and too few draws.
 
     Examples
     --------
@@ -111,40 +115,44 @@ def compare_mechanisms(
     >>> round(table["utilitarian"].measures.value, 3)
     2.5
     """
-    known = {baseline.name: baseline for baseline in BASELINES}
+    choice: Sequence[Baseline | Exchange]
+    if isinstance(problem, PseudoMarket):
+        choice = BASELINES
+        _ = problem.families  # quotas that cross are a fault of the market, not of every mechanism
+    else:
+        choice = EXCHANGES
+        problem.require_fixed_burdens()
+    known = {mechanism.name: mechanism for mechanism in choice}
     names = list(known) if mechanisms is None else list(mechanisms)
     issues = [
         Issue("mechanism", found=name, expected=", ".join(known)) for name in names if name not in known
     ]
-    if n_draws < 1:
-        issues.append(Issue("n_draws", found=str(n_draws), expected="at least 1"))
+    if n_draws < 2:
+        issues.append(Issue("draws", found=str(n_draws), expected="at least 2"))
     if issues:
         raise InvalidProblemError(issues)
-    _ = market.families  # quotas that cross are a fault of the market, not of every mechanism
     reporter = NullReporter() if reporter is None else reporter
     rows = []
     for k, name in enumerate(names):
         reporter.stage(known[name].title)
         reporter.update(k / len(names))
-        rows.append(_row(known[name], Job(name, market, n_draws, seed, time_limit)))
-    return Comparison(market, tuple(rows), n_draws, seed)
+        rows.append(_row(known[name], Job(name, problem, n_draws, seed, time_limit)))
+    return Comparison(problem, tuple(rows), n_draws, seed)
 
 
-def _row(baseline: Baseline, job: Job) -> Row:
-    objection = baseline.objection(job.market)
-    if objection:
-        return Row(baseline, None, 0.0, 0.0, 0, f"does not apply: {objection}")
+def _row(mechanism: Baseline | Exchange, job: Job) -> Row:
+    if isinstance(mechanism, Baseline) and isinstance(job.problem, PseudoMarket):
+        objection = mechanism.objection(job.problem)
+        if objection:
+            return Row(mechanism, None, 0.0, 0.0, 0, f"does not apply: {objection}")
     answer = run_apart(job)
-    if answer.outcome is None:
-        return Row(baseline, None, answer.seconds, answer.memory_mb, 0, answer.fault)
-    return Row(
-        baseline,
-        measure(job.market, answer.outcome, time_limit=job.time_limit),
-        answer.seconds,
-        answer.memory_mb,
-        len(answer.outcome.draws),
-        answer.outcome.note,
-    )
+    cost = answer.seconds, answer.memory_mb
+    if answer.found is None:
+        return Row(mechanism, None, *cost, 0, answer.fault)
+    if isinstance(answer.found, Saved):
+        return Row(mechanism, answer.found, *cost, job.n_draws, answer.found.witness)
+    measures = measure(cast(PseudoMarket, job.problem), answer.found, time_limit=job.time_limit)
+    return Row(mechanism, measures, *cost, len(answer.found.draws), answer.found.note)
 
 
 def run_apart(job: Job) -> Answer:
@@ -160,6 +168,7 @@ def run_apart(job: Job) -> Answer:
             stdin=question,
             stdout=subprocess.PIPE,
             stderr=errors,
+            bufsize=0,  # or reading the first byte takes more out of the pipe than that
         )
         ready = cast(IO[bytes], process.stdout).read(len(READY)) == READY
         # Mechanisms that keep to a limit themselves get a moment to answer.

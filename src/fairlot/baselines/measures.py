@@ -107,8 +107,7 @@ def measure(market: PseudoMarket, outcome: Outcome, *, time_limit: float | None 
     >>> found.welfare, found.envious_ex_post, found.waste
     (0.5, 0.5, 0.0)
     """
-    per_draw = np.array([utilities(market, draw) for draw in outcome.draws])
-    utility = per_draw.mean(axis=0)
+    utility = expected_utility(market, outcome)
     weight = entitlements(market)
     counted = valued(market)
     relative = (utility / weight)[counted]
@@ -131,7 +130,7 @@ def measure(market: PseudoMarket, outcome: Outcome, *, time_limit: float | None 
         clearing_error=error,
         broken_quotas=broken,
         overspending=overspending(market, outcome),
-        improvement=_improvement(market, _exact_utility(market, outcome, utility), time_limit),
+        improvement=_improvement(market, utility, time_limit),
     )
 
 
@@ -140,9 +139,11 @@ def valued(market: PseudoMarket) -> BoolArray:
     return np.bincount(market.pair_agent, market.base_values > 0, minlength=market.n_agents) > 0
 
 
-def _exact_utility(market: PseudoMarket, outcome: Outcome, utility: FloatArray) -> FloatArray:
-    """Take expected utilities from stated shares, where sampling would blur them."""
-    return utility if outcome.shares is None else utilities(market, outcome.shares)
+def expected_utility(market: PseudoMarket, outcome: Outcome) -> FloatArray:
+    """Compute expected utilities: of stated shares, where sampling would blur them; else over the draws."""
+    if outcome.shares is not None:
+        return utilities(market, outcome.shares)
+    return np.asarray(np.mean([utilities(market, draw) for draw in outcome.draws], axis=0))
 
 
 def _improvement(market: PseudoMarket, utility: FloatArray, time_limit: float | None) -> float:
@@ -191,11 +192,8 @@ def _shares(market: PseudoMarket, copies: FloatArray | IntArray) -> sp.csr_array
 
 def envy_ex_ante(market: PseudoMarket, outcome: Outcome) -> FloatArray:
     """Compute each agent's largest envy before the draw, relative to her entitlement."""
-    shares = outcome.expected
-    utility = utilities(market, shares)
-    if outcome.shares is None:
-        utility = np.mean([utilities(market, draw) for draw in outcome.draws], axis=0)
-    envy, _ = envies(market, open_trees(market), _shares(market, shares), utility, entitlements(market))
+    utility, shares = expected_utility(market, outcome), _shares(market, outcome.expected)
+    envy, _ = envies(market, open_trees(market), shares, utility, entitlements(market))
     return envy
 
 

@@ -6,9 +6,11 @@ import resource
 import time
 from dataclasses import dataclass
 
+from fairlot.baselines.exchanges import EXCHANGES, Saved
 from fairlot.baselines.mechanisms import BASELINES
 from fairlot.baselines.outcome import Outcome
 from fairlot.model.market import PseudoMarket
+from fairlot.model.tasks import ReallocationProblem
 
 
 @dataclass(frozen=True)
@@ -19,14 +21,16 @@ class Job:
     ----------
     name : str
         The mechanism.
-    market : PseudoMarket
+    problem : PseudoMarket or ReallocationProblem
+        What it is run on.
     n_draws, seed : int
+        Draws of a mechanism that leaves things to chance, or of preferences.
     time_limit : float or None
         Seconds, told to mechanisms that keep to one themselves.
     """
 
     name: str
-    market: PseudoMarket
+    problem: PseudoMarket | ReallocationProblem
     n_draws: int
     seed: int
     time_limit: float | None
@@ -38,7 +42,7 @@ class Answer:
 
     Parameters
     ----------
-    outcome : Outcome or None
+    found : Outcome, Saved or None
         None if the mechanism failed.
     fault : str
         Why it failed, in a line.
@@ -48,20 +52,26 @@ class Answer:
         Peak of the whole process.
     """
 
-    outcome: Outcome | None
+    found: Outcome | Saved | None
     fault: str
     seconds: float
     memory_mb: float
 
 
+def _run(job: Job) -> Outcome | Saved:
+    settings = job.n_draws, job.seed, job.time_limit
+    if isinstance(job.problem, PseudoMarket):
+        return next(b for b in BASELINES if b.name == job.name).run(job.problem, *settings)
+    return next(e for e in EXCHANGES if e.name == job.name).run(job.problem, *settings)
+
+
 def work(job: Job) -> Answer:
     """Run a job in this process."""
-    run = next(baseline for baseline in BASELINES if baseline.name == job.name).run
     began = time.perf_counter()
-    outcome, fault = None, ""
+    found, fault = None, ""
     try:
-        outcome = run(job.market, job.n_draws, job.seed, job.time_limit)
+        found = _run(job)
     except Exception as error:  # a peer's crash is a row of the table
         fault = (str(error).splitlines() or [""])[0] or type(error).__name__
     seconds = time.perf_counter() - began
-    return Answer(outcome, fault, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return Answer(found, fault, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

@@ -17,24 +17,31 @@ from io import BufferedWriter
 import numpy as np
 
 from fairlot.baselines.running import Job, work
+from fairlot.model.beliefs import Beliefs
 from fairlot.model.constraints import Quota
 from fairlot.model.market import PseudoMarket
+from fairlot.model.tasks import ReallocationProblem
 
 READY = b"R"
 
 
-def warm_up(name: str) -> None:
-    """Compile what the mechanism needs, on a market of no size."""
-    market = PseudoMarket.from_arrays(np.eye(2) + 1.0, capacities=1, quotas=[Quota("one", max=1)])
-    _ = market.families
+def warm_up(job: Job) -> None:
+    """Compile what the mechanism needs, on a problem of no size."""
+    small: PseudoMarket | ReallocationProblem
+    if isinstance(job.problem, PseudoMarket):
+        small = PseudoMarket.from_arrays(np.eye(2) + 1.0, capacities=1, quotas=[Quota("one", max=1)])
+        _ = small.families
+    else:
+        beliefs = Beliefs.uniform([0.5, 0.5], [1.5, 1.5])
+        small = ReallocationProblem.from_arrays([[4, 4], [4, 4]], [[1, 3], [3, 1]], beliefs)
     # Through the same pipe as the job's, since arrays that may be written to are compiled for apart.
-    work(Job(name, pickle.loads(pickle.dumps(market)), 1, 0, None))
+    work(Job(job.name, pickle.loads(pickle.dumps(small)), 2, 0, 1.0))
 
 
 def _main(answers: BufferedWriter) -> None:
     warnings.simplefilter("ignore")
     job: Job = pickle.load(sys.stdin.buffer)
-    warm_up(job.name)
+    warm_up(job)
     answers.write(READY)
     answers.flush()
     pickle.dump(work(job), answers)

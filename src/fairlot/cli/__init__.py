@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fairlot.cli import demo, design, draw, market, problem, reallocation, result
+from fairlot.cli import compare, demo, design, draw, market, problem, reallocation, result
 
 app = typer.Typer(
     help="Allocate indivisible things without money: fair, efficient, and drawn in the open.",
@@ -48,6 +48,7 @@ app.command()(draw.draw)
 app.command()(draw.ceremony)
 app.command()(result.explain)
 app.command()(result.verify)
+app.command()(compare.compare)
 app.command()(design.simulate)
 
 

@@ -368,7 +368,7 @@ def test_json_and_quiet(run, folder, tmp_path):
     found = json.loads(run("value", folder, "--draws", 2, "--json").stdout)
     assert found["choice_improves"] is True
     assert json.loads(run("check", folder, "--json").stdout)["kind"] == "reallocation"
-    assert run("design", folder, "--out", tmp_path / "d", "--draws", 2, "--quiet").stdout == ""
+    assert run("design", folder, "--out", tmp_path / "d", "--draws", 2, "--jobs", 1, "--quiet").stdout == ""
 
 
 def test_bad_input_exits_2_and_leaves_nothing(run, folder, tmp_path):

@@ -122,12 +122,12 @@ def demo_reallocation(output: Output, out: Path, *, force: bool = False, seed: i
     )
     with reporter_for(output) as reporter:
         found = value_of_choice(problem, seed=seed, reporter=reporter)
-        designed = design_menus(problem, seed=seed, reporter=reporter)
+        designed = design_menus(problem, seed=seed, tol=0.01, reporter=reporter)
     output.tell(found.words())
     choosing = len(set(designed.menus.ray_agents.tolist()))
     example = menu_words(problem, designed.menus, problem.agents[int(designed.menus.ray_agents[0])])
     output.tell(
-        f"\nDESIGN  {choosing} of {problem.n_agents} doctors are offered a trade, one each; expected saving "
+        f"\nDESIGN  {choosing} of {problem.n_agents} doctors are offered exchanges; expected saving "
         f"{saving_words(designed.expected_saving, total)}. One of them is handed this page:"
     )
     output.tell("\n".join(f"  {line}" for line in example.splitlines() if line and not line.startswith("#")))

@@ -30,7 +30,7 @@ from fairlot.reallocation.large_market.pricing import Pricer, Workers, price_all
 
 _SMOOTHING = 0.4
 _STARTS = 2
-_NARROW, _WIDE = 6, 24
+_NARROW, _WIDE = 4, 12
 """In how many places to look besides the starts."""
 
 

@@ -107,10 +107,7 @@ def beliefs_from_picks(problem: ReallocationProblem, periods: Sequence[Period]) 
 
     found = minimize(unlikely, np.append(np.zeros(problem.n_tasks), np.log(_USUAL_SPREAD)), method="L-BFGS-B")
     shift = found.x[:-1] - found.x[:-1][moved].mean()  # the scale is not told by picks
-    mu, sigma = (
-        np.where(np.isin(np.arange(problem.n_tasks), moved), prior + shift, prior),
-        float(np.exp(found.x[-1])),
-    )
+    mu, sigma = np.where(moved, prior + shift, prior), float(np.exp(found.x[-1]))
     medians = np.exp(mu)
     beliefs = Beliefs.lognormal(medians, sigma).broadcast((problem.n_agents, problem.n_tasks))
     offers = int(picked.sum() + keeps.sum())

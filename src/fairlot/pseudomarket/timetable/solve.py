@@ -30,7 +30,7 @@ from fairlot.progress import NullReporter, Reporter
 from fairlot.pseudomarket.compiled import CompiledMarket, Point
 from fairlot.pseudomarket.equilibrium import Equilibrium, budget_gap
 from fairlot.pseudomarket.joint.start import prices_of_money
-from fairlot.pseudomarket.polish import polish, residual
+from fairlot.pseudomarket.polish import polish
 from fairlot.pseudomarket.preconditions import Infeasibility
 from fairlot.pseudomarket.timetable.compiled import compile_rows
 from fairlot.pseudomarket.timetable.fallback import fair_lottery
@@ -46,7 +46,6 @@ _ATTEMPTS = 4
 _ROUNDS = 5
 _LOWER = 0.3
 _LOSS = 1e-6
-_POLISHED = 1e-9
 _EXACT = 1e-11
 """Distance between mean and copies at which the lottery is theirs."""
 _OUTSIDE = 1e-7
@@ -229,7 +228,7 @@ class _Search:
             if not deprived.any() or not followed.finished or self._late():
                 break
             epsilon = np.where(deprived, _LOWER * epsilon, epsilon)
-        return point if residual(compiled, point) <= _POLISHED else followed
+        return point
 
     def _claim(self, compiled: CompiledMarket, point: Point) -> _Claim:
         """Find a lottery for an equilibrium, and certify it."""
@@ -257,7 +256,7 @@ class _Search:
                 direction = np.zeros(market.n_agents)
                 direction[bound] = hull.direction
                 impossibility = Impossibility(direction, hull.beyond, np.nan, np.nan)
-        row_prices = np.where(point.q > 1e-13, point.q, 0.0) * compiled.budget_scale
+        row_prices = np.where(face.sold, point.q, 0.0) * compiled.budget_scale
         prices = np.asarray(compiled.rows.T @ row_prices)
         lottery, shares = self._lottery(compiled, x, base, free, hull)
         certificate = verify_timetable(market, prices, shares, lottery, row_prices=row_prices, tol=self.tol)
@@ -312,12 +311,12 @@ def _separated(hull: Hull) -> bool:
 
 
 def _deprived(compiled: CompiledMarket, point: Point, epsilon: FloatArray) -> BoolArray:
-    """Agents whom the price of money keeps from a greatest utility that they can afford."""
+    """Agents whom the price of money keeps from what they can afford: satiated by it, and short of that."""
     market = compiled.market
     prices = np.maximum(compiled.rows.T @ point.q, 0.0) * compiled.budget_scale
     demand = best_lotteries(market, prices)
-    short = (demand.peak - utilities(market, compiled.copies(point.x))) / compiled.value_scale
-    return np.asarray((point.alpha < 2.0 * epsilon) & demand.satiated & (short > _LOSS))
+    short = (demand.value - utilities(market, compiled.copies(point.x))) / compiled.value_scale
+    return np.asarray((point.alpha < 2.0 * epsilon) & (short > _LOSS))
 
 
 def _nothing(compiled: CompiledMarket) -> Point:

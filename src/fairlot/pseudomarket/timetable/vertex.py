@@ -49,6 +49,8 @@ class Face:
         What each agent's copies cost.
     bound : BoolArray, shape (n_agents,)
         Whose spending is to be kept: all that have no money left.
+    sold : BoolArray, shape (n_goods + n_limits,)
+        Supply rows with a price.
     """
 
     compiled: CompiledMarket
@@ -60,6 +62,7 @@ class Face:
     upper: FloatArray
     spending: FloatArray
     bound: BoolArray
+    sold: BoolArray
 
     @property
     def cost_rows(self) -> sp.csr_array:
@@ -138,6 +141,7 @@ def optimal_face(compiled: CompiledMarket, point: Point) -> Face:
         upper=np.concatenate([np.where(down, c.lower, np.where(over, np.inf, c.upper)), c.supply]),
         spending=np.where(np.abs(left) <= 1e-6 * c.budget, c.budget - c.forced_matrix @ prices, cost),
         bound=np.abs(left) <= 1e-6 * c.budget,
+        sold=sold,
     )
 
 

@@ -13,6 +13,7 @@ would be demanded at its prices; which are missing, the valuations' demand oracl
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,6 +25,7 @@ from fairlot.model.market import PseudoMarket
 from fairlot.model.valuations.expressions import INFINITY, goods_in, mask_of
 from fairlot.pseudomarket.compiled import CompiledMarket, Point, compile_market
 
+_GRID = 2**44
 MOST_ALL = 6
 """Most goods with which every bundle worth its goods is a column from the start."""
 
@@ -167,15 +169,17 @@ class Columns:
         found = []
         for i, (u, mine) in enumerate(zip(self.economy.valuations, self.values, strict=True)):
             alpha = max(float(point.money_values[i]), 0.0)
-            base = self.base[i] or 0.0
-
-            def surplus(mask: int, value: float, alpha: float = alpha) -> float:
-                return value - alpha * sum(prices[j] for j in goods_in(mask))
-
-            best = max([surplus(m, v) for m, v in mine.items()] + [0.0] * (self.base[i] is not None))
-            unit = max(mine.values(), default=1.0)
-            for bundle in {u.cheapest_demand(prices, alpha), u.dearest_demand(prices, alpha)}:
-                mask = mask_of(bundle)
-                if surplus(mask, float(u.value(bundle)) - base) > best + tol * unit:
-                    found.append((i, mask))
+            # In fractions, so that ties are ties; utility per good is rounded far below what counts.
+            costs = [Fraction(round(alpha * price * _GRID), _GRID) for price in prices]
+            mask = mask_of(u.demand(costs))
+            base = self.base[i]
+            surplus = {m: value - float(_total(costs, m)) for m, value in mine.items()}
+            best = max([*surplus.values(), *([] if base is None else [0.0])])
+            gain = float(u.value(goods_in(mask))) - (base or 0.0) - float(_total(costs, mask)) - best
+            if gain > tol * max(mine.values(), default=1.0):
+                found.append((i, mask))
         return found
+
+
+def _total(costs: list[Fraction], mask: int) -> Fraction:
+    return sum((costs[j] for j in goods_in(mask)), Fraction(0))

@@ -68,7 +68,8 @@ def travel(
     """
     reporter = reporter or NullReporter()
     columns = Columns(economy)
-    if economy.n_goods <= MOST_ALL:
+    listed = economy.n_goods <= MOST_ALL
+    if listed:
         columns.add_all()
     else:
         _first_columns(columns, seed)
@@ -83,7 +84,7 @@ def travel(
         if residual(compiled, found) > _SOLVED:
             return Journey(None, False, spent, sum(map(len, columns.values)))
         point = columns.read(compiled, masks, found)
-        new = [columns.add(i, mask) for i, mask in columns.missing(point, _MISSED)]
+        new = [] if listed else [columns.add(i, mask) for i, mask in columns.missing(point, _MISSED)]
         if not any(new):
             return Journey(point, True, spent, sum(map(len, columns.values)))
         if deadline is not None and time.monotonic() > deadline:

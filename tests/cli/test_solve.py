@@ -125,14 +125,15 @@ def test_what_is_not_certified_exits_1_and_says_what_fails(
     assert "ok    summary" in done.out
 
 
-def test_crossing_quotas_are_bad_input(solved: Path, tmp_path: Path, fairlot: Fairlot) -> None:
+def test_crossing_quotas_are_solved_term_by_term(solved: Path, tmp_path: Path, fairlot: Fairlot) -> None:
     problem = Path(shutil.copytree(solved / "problem", tmp_path / "problem"))
     with (problem / "problem.toml").open("a") as file:
         file.write('[[quota]]\nname = "monday"\ngoods = ["LOGIC-1", "OPTICS"]\nmax = 1\n')
     done = fairlot("solve", problem, "--out", tmp_path / "r", "--json")
-    assert done.code == 2
-    assert "cross" in done.json["errors"][0]["message"]
-    assert not (tmp_path / "r").exists()
+    assert done.code == 0
+    assert done.json["outcome"] == "exact"
+    assert done.json["statement"].endswith("it is not a theorem for all timetables.")
+    assert fairlot("solve", problem, "--out", tmp_path / "s", "--method", "path").code == 2
 
 
 @pytest.mark.parametrize("option", ["--method=lemke", "--tol=x", "--tol=-1", "--time-limit=-1", "--seed=-1"])

@@ -64,10 +64,12 @@ def test_crossing_limits_are_refused():
         )
 
 
-def test_crossing_quotas_are_refused():
+def test_crossing_quotas_go_to_the_timetable_solver_unless_a_road_is_named():
     quotas = [Quota("first", ["good1", "good2"], max=1), Quota("second", ["good2", "good3"], max=1)]
+    market = PseudoMarket.from_arrays([[1, 1, 1]], 1, quotas=quotas)
+    assert solve_equilibrium(market).stats.method == "timetable"
     with pytest.raises(InvalidProblemError, match="cross"):
-        solve_equilibrium(PseudoMarket.from_arrays([[1, 1, 1]], 1, quotas=quotas))
+        solve_equilibrium(market, method="path")
 
 
 def test_limit_price_is_part_of_the_price():

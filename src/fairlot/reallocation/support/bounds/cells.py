@@ -22,9 +22,14 @@ from numba import njit
 
 from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.reallocation.support.bounds.boxes import ray_worth, search_boxes, search_rays
+from fairlot.reallocation.support.bounds.known import polished
 from fairlot.reallocation.support.bounds.partitions import SampleProgram, full_choices, owners
 
-_STEPS = 400
+_STEPS, _STEPS_OF_PAIRS = 600, 4000
+"""Boxes of a cell worked on before it is cut: two rays are mostly decided by their boxes."""
+_PROMISING = 0.8
+"""Share of the target from which a mended menu is improved by random steps."""
+_MENDING = 200
 _BATCH = 2000
 _NARROW = 1e-4
 _UNBOUNDED = 1e300
@@ -211,7 +216,8 @@ class _Blocks:
         """Narrow the rays' bounds, each by itself; returns their sum."""
         program, n_rays = self.program, self.n_rays
         filled = np.array([len(bounds) for bounds in cell.bounds], dtype=np.int64)
-        capacity = int(filled.max(initial=0)) + _STEPS + 2
+        steps = _STEPS_OF_PAIRS if n_rays == 2 else _STEPS
+        capacity = int(filled.max(initial=0)) + steps + 2
         lows, highs = (
             np.empty((n_rays, capacity, program.n_tasks)),
             np.empty((n_rays, capacity, program.n_tasks)),
@@ -235,7 +241,7 @@ class _Blocks:
             cell.points,
             cell.worths,
             self.target,
-            _STEPS,
+            steps,
         )
         self.boxes += done
         if total > self.target:
@@ -259,8 +265,9 @@ class _Blocks:
             )
             for ray in rays
         )
-        if worth * (1 + self.tolerance) > self.target:
-            self.target = worth * (1 + self.tolerance)
+        if worth * (1 + self.tolerance) > _PROMISING * self.target:
+            worth = max(worth, polished(program, rays, _MENDING, self.boxes)[0])
+            self.target = max(self.target, worth * (1 + self.tolerance))
 
     def _split(self, cell: _Cell) -> None:
         kind, first, second = _widest_disagreement(

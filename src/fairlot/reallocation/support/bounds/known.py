@@ -72,7 +72,8 @@ def best_known(
             improved.append(polished(program, rays / program.counts, _SHORT, seed))
     improved.sort(key=lambda pair: -pair[0])
     longer = [polished(program, rays, _LONG, seed) for _, rays in improved[:_KEPT]]
-    return max([known, *(value for value, _ in improved + longer)])
+    cut = [menu_value(types, terms.full(rays * program.counts), w) for _, rays in longer]
+    return max([known, *cut])
 
 
 def polished(

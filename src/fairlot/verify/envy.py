@@ -94,6 +94,52 @@ def envies(
     return envy, whom
 
 
+def uses(market: PseudoMarket, trees: Trees, shares: sp.csr_array, agents: IntArray) -> FloatArray:
+    """Compute what some agents could make of each other's expected copies.
+
+    Parameters
+    ----------
+    market, trees, shares
+        As in :func:`envies`.
+    agents : IntArray, shape (n,)
+        Positions.
+
+    Returns
+    -------
+    FloatArray, shape (n, n)
+        Entry (i, k): the greatest expected utility to agent i of a part of k's copies; NaN where no part
+        meets her lower bounds.
+    """
+    links, slopes = trees.work
+    found = np.full((len(agents), len(agents)), np.nan)
+    for column, k in enumerate(agents):
+        held = np.zeros(market.n_goods)
+        span = slice(shares.indptr[k], shares.indptr[k + 1])
+        held[shares.indices[span]] = np.maximum(shares.data[span], 0.0)
+        for row, i in enumerate(agents):
+            own = slice(trees.start[i], trees.start[i + 1])
+            nodes = slice(trees.node_start[i], trees.node_start[i + 1])
+            part = np.minimum(trees.room[own], held[trees.good[own]])
+            feasible, use, _ = best_bundle(
+                trees.value[own],
+                np.zeros(len(part)),
+                part,
+                trees.leaf[own],
+                int(trees.node_start[i]),
+                trees.parent[nodes],
+                trees.lower[nodes],
+                trees.upper[nodes],
+                trees.penalty[nodes],
+                0.0,
+                0.0,
+                links,
+                slopes,
+            )
+            if feasible:
+                found[row, column] = use
+    return found
+
+
 @njit(cache=True)
 def _envies(
     start: IntArray,

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from fairlot.reallocation.explanation import explain_member
     from fairlot.reallocation.outcome import reallocate
     from fairlot.reallocation.simulation import simulate
+    from fairlot.reallocation.support.support import SupportFunction, support_function
     from fairlot.reallocation.value.choice import value_of_choice
     from fairlot.verify.deterministic import verify_deterministic
     from fairlot.verify.economies import verify_walrasian
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from fairlot.verify.lottery import verify_assignment, verify_decomposition, verify_lottery
     from fairlot.verify.quasilinear import verify_kelso_crawford
     from fairlot.verify.reallocation import verify_menus, verify_outcome
+    from fairlot.verify.support import verify_support
     from fairlot.verify.transcript import verify_draw
     from fairlot.verify.valuations import verify_constraint, verify_substitutes, verify_valuation
 
@@ -220,6 +222,7 @@ _HOMES = {
         "verify_decomposition",
         "verify_lottery",
     ),
+    "fairlot.verify.support": ("verify_support",),
     "fairlot.verify.transcript": ("verify_draw",),
     "fairlot.model.tasks": (
         "Caps",
@@ -235,6 +238,10 @@ _HOMES = {
     "fairlot.reallocation.explanation": ("explain_member",),
     "fairlot.reallocation.outcome": ("reallocate",),
     "fairlot.reallocation.simulation": ("simulate",),
+    "fairlot.reallocation.support.support": (
+        "SupportFunction",
+        "support_function",
+    ),
     "fairlot.reallocation.value.choice": ("value_of_choice",),
     "fairlot.verify.reallocation": (
         "verify_menus",

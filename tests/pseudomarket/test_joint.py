@@ -22,6 +22,7 @@ from fairlot.pseudomarket.joint.arclength import turn
 from fairlot.pseudomarket.joint.smoothing import Effort, centre, descend
 from fairlot.pseudomarket.joint.start import fair_copies, prices_of_money, rough_state
 from fairlot.pseudomarket.joint.system import JointSystem
+from fairlot.pseudomarket.polish import residual
 from fairlot.verify.equilibrium import verify_equilibrium
 
 ONE = [Quota("one", max=1)]
@@ -267,3 +268,31 @@ def test_a_price_of_money_that_keeps_agents_from_their_best_is_lowered(monkeypat
     stopped = solve_joint(compiled)
     assert worst_check(compiled, stopped) > 0.01
     assert stopped.note == "satiated agents miss their greatest utility"
+
+
+@pytest.mark.parametrize("most", [0, 1, 7, 11])
+def test_a_limit_on_factorisations_is_kept(most):
+    compiled = compile_market(random_market(3))
+    point = solve_joint(compiled, max_iter=most)
+    assert point.iterations <= most
+    assert not point.finished
+    assert point.note == "no factorisations are left"
+
+
+def test_deep_trees():
+    # Sets within sets within sets, nine deep, with bounds of both kinds on the way.
+    rng = np.random.default_rng(3)
+    goods = [f"g{j}" for j in range(20)]
+    quotas = [Quota(f"first {k}", goods[:k], max=max(1, k // 2 - 1)) for k in range(2, 19, 2)]
+    quotas += [Quota("load", max=9), Quota("some of them", goods[:18], min=2)]
+    tapers = [Taper("two", [0.0, 0.0, -0.1], goods[:9])]
+    values = rng.uniform(0.1, 1.0, (12, 20))
+    assert_equilibrium(
+        PseudoMarket.from_arrays(values, 4, goods=goods, quotas=quotas, tapers=tapers), tol=1e-9
+    )
+
+
+def test_polishing_at_the_end_leaves_rounding_only():
+    compiled, point = solve(random_market(5))
+    assert point.finished
+    assert residual(compiled, point) < 1e-12

@@ -250,7 +250,7 @@ def test_options_are_checked():
     with pytest.raises(ValueError, match="method"):
         solve_equilibrium(market, method="simplex")
     with pytest.raises(ValueError, match="start"):
-        solve_equilibrium(market, start=solved(PseudoMarket.from_arrays([[1.0, 2.0]], 1)))
+        solve_equilibrium(market, start=solved(PseudoMarket.from_arrays([[1.0]], 1, goods=["else"])))
 
 
 def test_lottery_has_these_shares():

@@ -20,6 +20,7 @@ from fairlot.model.market import PseudoMarket
 from fairlot.progress import NullReporter, Reporter
 from fairlot.pseudomarket.compiled import CompiledMarket, Point, compile_market
 from fairlot.pseudomarket.equilibrium import Claim, Equilibrium, claim_of, publish, refuse
+from fairlot.pseudomarket.nearby import point_near
 from fairlot.pseudomarket.polish import polish, residual
 from fairlot.pseudomarket.preconditions import feasible_assignment
 
@@ -103,11 +104,12 @@ def solve_equilibrium(
         Tolerance of the certificate, relative as :func:`~fairlot.verify.equilibrium.verify_equilibrium`
         says.
     max_iter : int, optional
-        Factorisations after which no further attempt begins.
+        Factorisations after which no further attempt begins; the joint road stops there within one.
     time_limit : float, optional
         Seconds. The roads share it; no limit by default.
     start : Equilibrium, optional
-        Of a market with the same agents and goods: where to begin.
+        Of a market that shares agents and goods with this one, by their ids: where to begin. After a
+        change that touches nothing scarce nothing is left to compute; after others a shorter path is.
     seed : int
         Of the random choices of some roads.
     reporter : Reporter, optional
@@ -127,7 +129,7 @@ def solve_equilibrium(
         If quotas and tapers of some agent cross, or goods conflict, and the method is not "auto": then
         :func:`~fairlot.pseudomarket.timetable.solve.solve_timetable` takes over.
     ValueError
-        If an option is out of range, or ``start`` is of other agents or goods.
+        If an option is out of range, or ``start`` shares no agent or no good with the market.
 
     References
     ----------
@@ -167,7 +169,9 @@ def solve_equilibrium(
         from fairlot.pseudomarket.timetable.solve import solve_timetable
 
         return solve_timetable(market, tol=tol, time_limit=time_limit, seed=seed, reporter=reporter)
-    if start is not None and (start.market.agents, start.market.goods) != (market.agents, market.goods):
+    if start is not None and (
+        set(start.market.agents).isdisjoint(market.agents) or set(start.market.goods).isdisjoint(market.goods)
+    ):
         msg = "start is of other agents or goods than the market"
         raise ValueError(msg)
     began = time.monotonic()
@@ -213,7 +217,7 @@ class _Attempt:
         if self.compiled.n_pairs == 0:
             self._accept(_nothing(self.compiled), "none")
             return
-        point = None if start is None else _point_of(self.compiled, start)
+        point = None if start is None else point_near(self.compiled, start)
         if point is not None and self._accept(point, "start"):
             return
         fold_first = self.one_bound and point is None and self.compiled.n_pairs <= _MANY_PAIRS
@@ -260,7 +264,13 @@ class _Attempt:
             return search_weights(compiled, tol=self.tol, deadline=deadline, reporter=reporter)
         if road == "joint":
             return solve_joint(
-                compiled, start=start, tol=_JOINT_TOL, deadline=deadline, seed=seed, reporter=reporter
+                compiled,
+                start=start,
+                tol=_JOINT_TOL,
+                deadline=deadline,
+                max_iter=self._left(),
+                seed=seed,
+                reporter=reporter,
             )
         tol = _ONE_BOUND_TOL if self.one_bound else _PATH_TOL
         return solve_price_path(
@@ -271,7 +281,12 @@ class _Attempt:
         from fairlot.pseudomarket.joint import solve_joint
 
         return solve_joint(
-            self.compiled, start=found, tol=_DEEPER_TOL, deadline=deadline, reporter=self.reporter
+            self.compiled,
+            start=found,
+            tol=_DEEPER_TOL,
+            deadline=deadline,
+            max_iter=self._left(),
+            reporter=self.reporter,
         )
 
     def _deadline(self, share: float) -> float | None:
@@ -280,6 +295,9 @@ class _Attempt:
     def _late(self) -> bool:
         deadline = self._deadline(1.0)
         return deadline is not None and time.monotonic() > deadline
+
+    def _left(self) -> int | None:
+        return None if self.max_iter is None else max(0, self.max_iter - self.iterations)
 
     def _spent(self) -> bool:
         return self.max_iter is not None and self.iterations >= self.max_iter
@@ -293,22 +311,5 @@ def _nothing(compiled: CompiledMarket) -> Point:
         alpha=np.zeros(compiled.n_agents),
         y=np.zeros(compiled.n_nodes),
         finished=True,
-        iterations=0,
-    )
-
-
-def _point_of(compiled: CompiledMarket, found: Equilibrium) -> Point | None:
-    """Translate a result for nearby data into a point; its node duals are not known."""
-    if found.shares is None or found.row_prices is None:
-        return None
-    market = compiled.market
-    dense_row = found.shares.matrix
-    copies = np.asarray(dense_row[market.pair_agent[compiled.pairs], market.pair_good[compiled.pairs]])
-    return Point(
-        x=np.clip(copies.ravel(), 0.0, compiled.cap),
-        q=found.row_prices / compiled.budget_scale,
-        alpha=found.money_values * compiled.budget_scale / compiled.value_scale,
-        y=np.zeros(compiled.n_nodes),
-        finished=False,
         iterations=0,
     )

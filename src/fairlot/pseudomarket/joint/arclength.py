@@ -105,6 +105,8 @@ def _correct(system: JointSystem, state: State, mu: float, plane: _Plane, effort
     nothing = np.zeros_like(system.weight)
     residual = system.residual(state, mu)
     for steps in range(_STEPS + 1):
+        if effort.spent:
+            return None
         newton = effort.linearize(system, state)
         correction, tangent = newton.direction(nothing, residual), path_direction(newton, mu)
         share = plane.share(correction, tangent)
@@ -112,7 +114,7 @@ def _correct(system: JointSystem, state: State, mu: float, plane: _Plane, effort
         size = relative_size(state, step)
         if size < _CLOSE:
             return Centre(state, mu, step, tangent, newton.orientation(), steps)
-        if not np.isfinite(size) or effort.spent:
+        if not np.isfinite(size):
             return None
         before, length = system.merit(residual), 1.0
         for _ in range(HALVINGS):

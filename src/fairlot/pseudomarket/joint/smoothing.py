@@ -46,17 +46,25 @@ class Effort:
         Value of ``time.monotonic`` at which to stop.
     reporter : Reporter
         Told the barrier weight as the residual.
+    max_iter : int, optional
+        Factorisations after which to stop.
     """
 
-    def __init__(self, deadline: float | None, reporter: Reporter) -> None:
+    def __init__(self, deadline: float | None, reporter: Reporter, max_iter: int | None = None) -> None:
         self.deadline = np.inf if deadline is None else deadline
         self.reporter = reporter
+        self.most = np.inf if max_iter is None else max_iter
         self.factorisations = 0
 
     @property
     def spent(self) -> bool:
-        """Whether the time is up."""
-        return time.monotonic() >= self.deadline
+        """Whether the time, or the number of factorisations, is up; nothing more is factored then."""
+        return self.factorisations >= self.most or time.monotonic() >= self.deadline
+
+    @property
+    def why(self) -> str:
+        """Say which of the two is up."""
+        return "no factorisations are left" if self.factorisations >= self.most else "time is up"
 
     def linearize(self, system: JointSystem, state: State) -> Linearization:
         """Factor, and count it."""
@@ -167,13 +175,15 @@ def centre(
     residual = system.residual(state, mu)
     short = 0
     for steps in range(max_steps + 1):
+        if effort.spent:
+            return None
         newton = effort.linearize(system, state)
         correction = newton.direction(nothing, residual)
         move = relative_size(state, correction)
         if move < size:
             tangent = path_direction(newton, mu)
             return Centre(state, mu, correction, tangent, newton.orientation(), steps)
-        if not np.isfinite(move) or effort.spent:
+        if not np.isfinite(move):
             return None
         found = line_search(system, state, residual, correction, mu, halvings)
         if found is None:
@@ -219,12 +229,14 @@ def settle(system: JointSystem, state: State, mu: float, effort: Effort) -> tupl
     residual = system.residual(state, mu)
     best, least = state, system.merit(residual)
     for _ in range(_SETTLING):
+        if effort.spent:
+            break
         correction = effort.linearize(system, state).direction(nothing, residual)
         state = project(system, state, correction, 1.0, mu)
         residual = system.residual(state, mu)
         merit = system.merit(residual)
         if merit < least:
             best, least = state, merit
-        if merit < _ROUNDING or not np.isfinite(merit) or effort.spent:
+        if merit < _ROUNDING or not np.isfinite(merit):
             break
     return best, least

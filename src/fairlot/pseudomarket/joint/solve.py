@@ -20,7 +20,7 @@ from fairlot.pseudomarket.joint.start import (
     warm_state,
 )
 from fairlot.pseudomarket.joint.system import JointSystem, State
-from fairlot.pseudomarket.polish import polish
+from fairlot.pseudomarket.polish import polish, residual
 from fairlot.verify.demand import best_affordable
 
 _ROUNDS = 6
@@ -33,7 +33,9 @@ _STILL_DEEPER, _DEEPEST = 1e-2, 1e-17
 """Factor by which to go on where the end does not show the active set, and barrier weight to stop at."""
 _ROUNDING_MU = 1e-8
 """Barrier weight below which the path is lost to rounding, not to a fold."""
-_WARM_MU = (1e-6, 1e-4, 1e-2)
+_WARM_MU = (1e-6, 1e-4, 1e-3, 1e-2)
+"""Barrier weights at which to begin from a start, the first only if its residual is below ``_CLOSE``."""
+_CLOSE = 1e-5
 _FIRST_MU = (1.0, 0.3, 3.0, 0.1, 10.0)
 """Barrier weights to begin with, in copies per pair."""
 _PAST_FOLD = 0.7
@@ -46,6 +48,7 @@ def solve_joint(
     start: Point | None = None,
     tol: float = 1e-9,
     deadline: float | None = None,
+    max_iter: int | None = None,
     seed: int = 0,
     reporter: Reporter | None = None,
     money: FloatArray | None = None,
@@ -62,6 +65,8 @@ def solve_joint(
         Largest residual of the linear equations and largest complementary product of a finished point.
     deadline : float, optional
         Value of ``time.monotonic`` at which to stop.
+    max_iter : int, optional
+        Factorisations after which to stop.
     seed : int
         0 weighs all pairs alike; any other number draws weights, and with them another path.
     reporter : Reporter, optional
@@ -75,7 +80,7 @@ def solve_joint(
     Point
         ``alpha`` contains the price of money ε, which is all there is of it for satiated agents.
     """
-    effort = Effort(deadline, reporter or NullReporter())
+    effort = Effort(deadline, reporter or NullReporter(), max_iter)
     epsilon = prices_of_money(compiled) if money is None else money
     weight = None
     if seed:
@@ -98,7 +103,7 @@ def _solve(system: JointSystem, start: Point | None, tol: float, effort: Effort,
     here = _begin(system, start, effort)
     if here is None:
         rough = rough_state(system, 1.0)
-        note = "time is up" if effort.spent else "no way to the path"
+        note = effort.why if effort.spent else "no way to the path"
         return system.point(rough, finished=False, iterations=effort.factorisations, note=note)
     note = ""
     while True:
@@ -118,7 +123,7 @@ def _solve(system: JointSystem, start: Point | None, tol: float, effort: Effort,
     state, mu, merit = _last(system, trail, effort)
     finished = bool(mu <= tol and merit <= tol)
     if effort.spent:
-        note = "time is up"
+        note = effort.why
     elif not note:
         note = f"at a barrier weight of {mu:.1e} the linear equations hold to {merit:.1e} only"
     return system.point(
@@ -156,7 +161,8 @@ def _last(system: JointSystem, trail: list[Waypoint], effort: Effort) -> tuple[S
 def _begin(system: JointSystem, start: Point | None, effort: Effort) -> Centre | None:
     """Reach the path, close to ``start`` if possible."""
     if start is not None:
-        for mu in _WARM_MU:
+        close = residual(system.compiled, start) < _CLOSE
+        for mu in _WARM_MU if close else _WARM_MU[1:]:
             here = centre(system, warm_state(system, start, mu), mu, effort)
             if here is not None:
                 return here

@@ -39,6 +39,7 @@ from fairlot.simulation.playing import (
     Played,
     entitlements,
     play_truth,
+    record,
     standard_error,
 )
 from fairlot.simulation.replicas import replicate
@@ -164,7 +165,7 @@ class MisreportStudy:
 
     def records(self) -> list[dict[str, Any]]:
         """Return the runs as rows of a tidy table."""
-        return [{"mechanism": self.mechanism, **vars(run)} for run in self.runs]
+        return [{"mechanism": self.mechanism, **record(run)} for run in self.runs]
 
     def gains(self) -> list[Gain]:
         """Sum the runs up, by replicas, share and lie; the best of all lies of each agent comes last."""
@@ -276,9 +277,9 @@ def simulate_misreports(
     >>> from fairlot.model.constraints import Quota
     >>> values = [[10, 9, 0], [10, 1, 0], [10, 1, 0]]
     >>> market = PseudoMarket.from_arrays(values, capacities=1, quotas=[Quota("one", max=1)])
-    >>> study = simulate_misreports(market, lies=["exaggerate"], agents=["agent1"])
-    >>> study.runs[0].counts, round(study.runs[0].gain, 3)
-    (True, -0.067)
+    >>> study = simulate_misreports(market, lies=["copy"], agents=["agent2"])
+    >>> study.runs[0].counts, round(study.runs[0].gain, 3)  # what she says is what she thinks
+    (True, 0.0)
     """
     _ = market.families  # quotas that cross are a fault
     lies = list(LIES) if lies is None else list(lies)

@@ -185,3 +185,11 @@ def entitlements(market: PseudoMarket) -> FloatArray:
 def standard_error(sample: FloatArray) -> float:
     """Compute the standard error of a mean; NaN of fewer than two."""
     return float(sample.std(ddof=1) / np.sqrt(len(sample))) if len(sample) > 1 else float("nan")
+
+
+def record(observation: Any) -> dict[str, Any]:
+    """Return the fields of an observation as a row of a table, None for what is not a number."""
+    return {
+        name: None if isinstance(cell, float) and np.isnan(cell) else cell
+        for name, cell in vars(observation).items()
+    }

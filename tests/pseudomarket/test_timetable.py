@@ -168,9 +168,15 @@ def tiny_market(seed: int) -> PseudoMarket:
 def test_outcome_by_enumeration(seed):
     market = tiny_market(seed)
     found = solve_timetable(market, seed=seed)
-    if found.outcome is Outcome.CLOSE:
-        pytest.skip("no equilibrium was found to judge")
+    assert found.outcome is not Outcome.CLOSE
     assert exists_by_enumeration(market, found) == (found.outcome is Outcome.EXACT)
+    if found.impossibility is not None:
+        assert found.prices is not None
+        assert found.row_prices is not None
+        proof = found.impossibility
+        assert spending_margin(market, found.prices, found.row_prices, proof.direction) > 1e-9
+        assert 0.5 < proof.guarantee <= proof.guarantee_bound + 1e-9 <= 1.0 + 2e-6
+        assert verify_terms(market, found.lottery(), found.shares).passed
 
 
 @pytest.mark.slow
@@ -217,7 +223,7 @@ def test_margin_by_listing():
     assert spending_margin(market, prices, prices, np.ones(2)) == np.inf
     # At these one gets each, and on average both spend a budget: no direction separates.
     prices = np.array([1.1, 0.9])
-    values = PseudoMarket.from_arrays([[1.0, 0.5], [1.0, 0.5]], 1, quotas=[Quota("one", max=1)])
+    values = PseudoMarket.from_arrays([[1.0, 0.95], [1.0, 0.95]], 1, quotas=[Quota("one", max=1)])
     for direction in ([1.0, 1.0], [1.0, -1.0], [-1.0, 0.5]):
         assert spending_margin(values, prices, prices, np.array(direction)) <= 1e-12
 

@@ -164,10 +164,14 @@ def _tell_timetable(output: Output, equilibrium: Equilibrium) -> None:
         f"{equilibrium.integer_programs} integer programs; {words[equilibrium.outcome]}"
     )
     if proof is not None:
+        why = (
+            f"Proved by a direction that no assignment reaches by {proof.beyond:.2g} of a mean budget"
+            if proof.direction.any()
+            else "Proved by an integer program: no assignment of best bundles sells all that has a price"
+        )
         output.say(
-            f"Proved by a direction that no assignment reaches by {proof.beyond:.2g} of a mean budget. "
-            f"Instead everybody gets at least {proof.guarantee:.4f} of her equilibrium utility; at most "
-            f"{proof.guarantee_bound:.4f} is possible"
+            f"{why}. Instead everybody gets at least {proof.guarantee:.4f} of her equilibrium utility; at "
+            f"most {proof.guarantee_bound:.4f} is possible"
         )
     for good, seats in equilibrium.extra_seats:
         output.say(f"Added, as allowed: {seats} seat in '{good}'")

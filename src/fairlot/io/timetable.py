@@ -124,7 +124,8 @@ def _separation(files: Mapping[str, bytes], published: PublishedEquilibrium, uns
             raise KeyError(SEPARATION)
         at = {agent: i for i, agent in enumerate(market.agents)}
         direction[[at[agent] for agent in table["agent"]]] = numbers(table, "weight", FINITE, [])
-        claimed = float(json.loads(files["summary.json"])["separation"])
+        stated = json.loads(files["summary.json"])["separation"]
+        claimed = np.inf if stated is None else float(stated)
     except (KeyError, ValueError, TypeError):
         return Check("separation", np.nan, 0.0, f"{SEPARATION} or summary.json cannot be read")
     margin = spending_margin(market, published.prices, published.row_prices, direction)

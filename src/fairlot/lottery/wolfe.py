@@ -76,9 +76,10 @@ class Hull:
     deviation : float
         Largest difference between their mean and x.
     direction : FloatArray or None, shape (n_cells,)
-        Where x is proved to be outside: c.
+        Where x is proved to be outside: c, |c| = 1; 0 where there is no point at all.
     beyond : float
-        c · x less the greatest c · Z over all points, |c| = 1; the greatest by the integer program's bound.
+        c · x less the greatest c · Z over all points, by the integer program's bound; infinite if there is
+        none.
     programs, integer_programs : int
         Linear and integer programs solved.
     finished : bool
@@ -215,13 +216,16 @@ def nearest_lottery(
     reporter = NullReporter() if reporter is None else reporter
     reporter.stage("lottery")
     end = np.inf if deadline is None else deadline
+    if polytope.matrix.shape[1] == 0:  # nothing is left to chance
+        return Hull(np.ones(1), np.zeros((1, 0), dtype=np.int64), 0.0, None, 0.0, 0, 0, True)
     pricing = Pricing(polytope, end)
-    first, _ = pricing.furthest(np.zeros(polytope.matrix.shape[1]))
+    first, most = pricing.furthest(np.zeros(polytope.matrix.shape[1]))
     if first is None:
+        # Where there is no integer point at all, any direction separates.
+        none = np.zeros(len(target)) if most == -np.inf else None
         empty = np.zeros((0, polytope.matrix.shape[1]), dtype=np.int64)
-        return Hull(
-            np.zeros(0), empty, np.inf, None, np.inf, pricing.programs, pricing.integer_programs, True
-        )
+        solved = pricing.programs, pricing.integer_programs
+        return Hull(np.zeros(0), empty, np.inf, none, np.inf, *solved, none is not None)
     corral = _Corral(target, polytope.matrix.shape[1], map_points)
     corral.start(first)
     direction, beyond, finished = None, 0.0, False

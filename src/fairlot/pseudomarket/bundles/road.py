@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,9 @@ _MISSED = 1e-9
 """What a missing bundle must add, over the agent's greatest value."""
 _ROUNDS = 200
 _FIRST_DEMANDS = 12
-_ROADS = ("path", "path", "joint", "path", "joint", "path")
+_LISTED = ("path", "path", "joint", "path", "joint", "path")
+_ASKED = ("joint", "path", "path", "joint", "path")
+"""Roads in the order in which they are tried: with all columns from the start, and with columns asked for."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,8 @@ def travel(
     for _ in range(_ROUNDS):
         reporter.stage("bundle columns")
         compiled, masks = columns.compile()
-        found = _solve(
-            compiled, None if point is None else columns.write(compiled, masks, point), seed, deadline
-        )
+        start = None if point is None else columns.write(compiled, masks, point)
+        found = _solve(compiled, _LISTED if listed else _ASKED, start, seed, deadline)
         spent += found.iterations
         if residual(compiled, found) > _SOLVED:
             return Journey(None, False, spent, sum(map(len, columns.values)))
@@ -92,10 +94,16 @@ def travel(
     return Journey(point, False, spent, sum(map(len, columns.values)))
 
 
-def _solve(compiled: CompiledMarket, start: Point | None, seed: int, deadline: float | None) -> Point:
+def _solve(
+    compiled: CompiledMarket,
+    roads: Sequence[str],
+    start: Point | None,
+    seed: int,
+    deadline: float | None,
+) -> Point:
     """Try one road after the other until one arrives."""
     points: list[Point] = []
-    for k, road in enumerate(_ROADS):
+    for k, road in enumerate(roads):
         solve = solve_price_path if road == "path" else solve_joint
         points.append(
             polish(compiled, solve(compiled, start=start, seed=seed + k // 2 * 97, deadline=deadline))

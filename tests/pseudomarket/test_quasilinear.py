@@ -325,3 +325,34 @@ def test_scaled_economies_have_scaled_prices() -> None:
     base = walrasian_prices(QuasilinearEconomy(us))
     scaled = walrasian_prices(QuasilinearEconomy([Scaling(u, Fraction(2, 3)) for u in us]))
     assert scaled.smallest == tuple(p * Fraction(2, 3) for p in base.smallest or ())
+
+
+@pytest.mark.parametrize(
+    ("us", "budgets"),
+    [
+        ([UnitDemand([0, 0])] * 2, 1),
+        ([Additive([0])], 1),
+        ([UnitDemand([3])], 1),
+        ([Additive([1, 1, 1])] * 3, 1),
+        ([UnitDemand([1, 1, 1])] * 2, 5),
+        ([UnitDemand([6, 2])] * 3, [1, 10**6, 1]),
+        ([UnitDemand([6, 2])] * 3, [1, 1, Fraction(1, 10**6)]),
+        ([UnitDemand([1e-9, 2e-9]), UnitDemand([1e-9, 3e-9])], 1),
+        ([UnitDemand([10**9, 2 * 10**9]), UnitDemand([10**9, 3 * 10**9])], 1),
+        ([UnitDemand([0, 0]), UnitDemand([3, 1])], 1),
+        ([LowerBound(Additive([3, 2, 1]), 1)] * 2, 1),
+    ],
+)
+def test_hostile_economies(us: list[Valuation], budgets: object) -> None:
+    assert solve_kelso_crawford(QuasilinearEconomy(us, budgets)).status is Status.CERTIFIED  # type: ignore[arg-type]
+
+
+def test_budgets_do_not_hide_that_nobody_can_be_served() -> None:
+    economy = QuasilinearEconomy([LowerBound(Additive([3, 2, 1]), 2)] * 2, 1)
+    found = solve_kelso_crawford(economy)
+    assert found.status is Status.INFEASIBLE
+    assert found.economy == economy
+    assert found.spending == found.utilities == ()
+    path = follow_limit(FiatEconomy(economy.valuations, 1), [1, 2])
+    assert path.status is Status.UNCERTIFIED
+    assert np.isnan(path.columns()["price 0"]).all()

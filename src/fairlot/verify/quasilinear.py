@@ -10,7 +10,7 @@ Agent i maximises :math:`\mathbb E[u_i(A) - p(A)]`, in a constrained economy sub
     \max_A (\lambda_i u_i - p)(A) - \mathbb E[\lambda_i u_i - p] + (1 - \lambda_i)(b_i - \mathbb E\,p).
 
 All arithmetic is in fractions; floats are read as the fractions they are. Residuals are in money over the
-largest of prices and budgets, unless said otherwise:
+largest price (the largest budget where all prices are 0), unless said otherwise:
 
 ====================  ==================================================================================
 ``prices``            negative part of a price
@@ -19,8 +19,9 @@ largest of prices and budgets, unless said otherwise:
 ``clearing``          price of a good, times the probability of being left over
 ``multipliers``       how far a :math:`\lambda_i` is above 1, or not above 0 (no unit)
 ``demand``            how far a bundle she may get is from maximising :math:`\lambda_i u_i - p`
-``over-spending``     expected cost above the budget
-``unspent money``     money left of an agent with :math:`\lambda_i < 1`, times :math:`1 - \lambda_i`
+``over-spending``     expected cost above the budget, over the budget
+``unspent money``     money left of an agent with :math:`\lambda_i < 1`, over her budget, times
+                      :math:`1 - \lambda_i`
 ====================  ==================================================================================
 """
 
@@ -108,7 +109,7 @@ def verify_kelso_crawford(
     p = [_exact(price) for price in prices]
     scales = [_exact(scale) for scale in multipliers]
     budgets = None if economy.budgets is None else [_exact(b) for b in economy.budgets]
-    unit = max([abs(price) for price in p] + (budgets or []) + [Fraction(0)]) or Fraction(1)
+    unit = max(map(abs, p), default=Fraction(0)) or max(budgets or [Fraction(1)])
     terms = [
         (_exact(weight), [frozenset(bundle) & frozenset(range(n_goods)) for bundle in term])
         for weight, term in zip(lottery.weights, lottery.assignments, strict=True)
@@ -133,10 +134,10 @@ def verify_kelso_crawford(
             for i, u in enumerate(economy.valuations)
         ),
         _worst(
-            ((spent[i] - b) / unit, f"agent {i} spends {spent[i]}, budget {b}")
+            ((spent[i] - b) / b, f"agent {i} spends {spent[i]}, budget {b}")
             for i, b in enumerate(budgets or [])
         ),
-        _worst(_unspent(scales, spent, budgets, unit)),
+        _worst(_unspent(scales, spent, budgets)),
     )
     checks = tuple(
         Check(name, told(residual), tol, witness if residual > 0 else "")
@@ -208,16 +209,14 @@ def _undemanded(
     return gap, text
 
 
-def _unspent(
-    scales: list[Fraction], spent: list[Fraction], budgets: list[Fraction] | None, unit: Fraction
-) -> list[_Finding]:
+def _unspent(scales: list[Fraction], spent: list[Fraction], budgets: list[Fraction] | None) -> list[_Finding]:
     if budgets is None:
         # With plenty of money nobody can be short of it.
         return [
             (1 - scale, f"agent {i} has multiplier {scale} and no budget") for i, scale in enumerate(scales)
         ]
     return [
-        ((1 - scale) * (b - cost) / unit, f"agent {i} has multiplier {scale}, spends {cost} of {b}")
+        ((1 - scale) * (b - cost) / b, f"agent {i} has multiplier {scale}, spends {cost} of {b}")
         for i, (scale, cost, b) in enumerate(zip(scales, spent, budgets, strict=True))
     ]
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -147,23 +147,30 @@ def _along(
             raise NotSupportedError(msg)
         begun = time.monotonic()
         deadline = None if time_limit is None else begun + time_limit
-        columns = Columns(FiatEconomy(economy.valuations, economy.budgets or ()))
+        if any(u.value(()) == -INFINITY for u in economy.valuations):
+            free = _unconstrained(QuasilinearEconomy(economy.valuations), tol)
+            if free.status is Status.INFEASIBLE:
+                yield replace(free, economy=economy)
+                continue
+        needed = QuasilinearEconomy(economy.valuations, _needed(economy))
+        columns = Columns(FiatEconomy(needed.valuations, needed.budgets or ()))
         columns.add_all()
         compiled, masks = columns.compile()
         money = compiled.budget_scale / compiled.value_scale
         best: KelsoCrawfordEquilibrium | None = None
         spent = 0
         for attempt in range(_ATTEMPTS):
+            fresh = attempt == 0 and compiled.n_pairs > 0
             point = solve_joint(
                 compiled,
-                start=None if before is None or attempt else _start(compiled, masks, economy, before),
+                start=_start(compiled, masks, economy, before) if before and fresh else None,
                 seed=seed + 97 * attempt,
                 deadline=deadline,
                 reporter=reporter,
                 money=money,
             )
             spent += point.iterations
-            for claim in claims(economy, columns.read(compiled, masks, point)):
+            for claim in claims(needed, columns.read(compiled, masks, point)):
                 judged = _judge(economy, claim, tol)
                 if best is None or judged.certificate.worst < best.certificate.worst:
                     best = judged
@@ -179,6 +186,15 @@ def _along(
         yield found
 
 
+def _needed(economy: QuasilinearEconomy) -> tuple[Number, ...]:
+    """Cut budgets to what their owners could spend: nobody pays more than bundles are worth to her."""
+    budgets = []
+    for u, b in zip(economy.valuations, economy.budgets or (), strict=True):
+        most = max(u.table()) - u.value(())
+        budgets.append(min(b, 2 * most) if 0 < most < INFINITY else b)
+    return tuple(budgets)
+
+
 def _start(
     compiled: CompiledMarket, masks: list[int], economy: QuasilinearEconomy, before: KelsoCrawfordEquilibrium
 ) -> Point:
@@ -188,7 +204,8 @@ def _start(
     pairs = zip(economy.valuations, before.economy.valuations, before.multipliers or (), strict=True)
     for i, (u, old, scale) in enumerate(pairs):
         # Multipliers below 1 fall as values rise; who is not short of money stays so.
-        growth = float(max(u.table())) / float(max(old.table()))
+        top = float(max(old.table()))
+        growth = float(max(u.table())) / top if top else 1.0
         alpha[i] = 1.0 if scale == 1 else max(1.0, growth / float(scale))
     consumptions = [before.lottery.consumption(i) for i in range(economy.n_agents)] if before.lottery else []
     held = [{sum(1 << j for j in A): float(w) for A, w in mine.items()} for mine in consumptions]

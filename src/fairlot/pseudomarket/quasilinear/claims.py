@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import scipy.linalg as la
@@ -22,7 +23,7 @@ from scipy.optimize import linprog
 
 from fairlot.model.bundle_lotteries import BundleLottery
 from fairlot.model.economies import FiatEconomy, QuasilinearEconomy
-from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
+from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.model.valuations.expressions import INFINITY, Number, goods_in
 from fairlot.pseudomarket.bundles.cells import Cell, assignments
 from fairlot.pseudomarket.bundles.columns import BundlePoint
@@ -32,6 +33,8 @@ _TIGHT = (1e-7, 1e-5, 1e-9, 1e-4)
 """How far from optimal a bundle, or from 1 a multiplier, may look and yet count as such."""
 _NEWTON_STEPS = 12
 _ROUNDED = 1e-15
+_CLOSE = 1e-4
+"""Share of a budget that a point may be away from spending it."""
 _USED = 1e-9
 """Weight from which a term is in use."""
 _SIMPLE = (1, 4, 60)
@@ -65,8 +68,12 @@ class Claim:
 def claims(economy: QuasilinearEconomy, point: BundlePoint) -> Iterator[Claim]:
     """Go through what a point may mean: simple rational solutions first, then solved to rounding."""
     values = [np.array([float(v) for v in u.table()]) for u in economy.valuations]
-    for tight in _TIGHT:
-        cell = _cell(economy, values, point, tight)
+    seen = set()
+    for tight, unit in product(_TIGHT, _units(economy, point)):
+        cell = _cell(values, point, tight, unit)
+        if cell in seen:
+            continue
+        seen.add(cell)
         terms = assignments(FiatEconomy(economy.valuations, economy.budgets or ()), cell, _MOST_TERMS)
         prices = np.where(np.isin(np.arange(economy.n_goods), cell.priced), point.good_prices, 0.0)
         scales = np.where(cell.satiated, 1.0, np.minimum(1 / point.money_values, 1.0))
@@ -87,9 +94,13 @@ def claims(economy: QuasilinearEconomy, point: BundlePoint) -> Iterator[Claim]:
             )
 
 
-def _cell(economy: QuasilinearEconomy, values: list[FloatArray], point: BundlePoint, tight: float) -> Cell:
+def _units(economy: QuasilinearEconomy, point: BundlePoint) -> list[float]:
+    """Return what nearness may be measured in: prices, or budgets where prices are 0 or budgets differ."""
+    return [float(max(economy.budgets or (1,))), float(point.good_prices.max(initial=0.0))]
+
+
+def _cell(values: list[FloatArray], point: BundlePoint, tight: float, money: float) -> Cell:
     """Read off who is not short of money, which bundles are optimal, and which goods have a price."""
-    money = float(max(economy.budgets or (1,)))
     costs = _costs(point.good_prices)
     rich, supports = [], []
     for table, alpha in zip(values, point.money_values, strict=True):
@@ -109,37 +120,29 @@ def _costs(prices: FloatArray) -> FloatArray:
     return costs
 
 
-def _rows(
-    economy: QuasilinearEconomy, cell: Cell, terms: list[tuple[int, ...]], prices: FloatArray
-) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Return what each agent pays in each term, the budgets, and whose bind."""
-    costs = _costs(prices)
-    paid = np.array([[costs[mask] for mask in term] for term in terms]).T
-    budgets = np.array([float(b) for b in economy.budgets or ()])
-    return paid, budgets, ~np.array(cell.satiated)
-
-
 def _weights(
     economy: QuasilinearEconomy, cell: Cell, terms: list[tuple[int, ...]], prices: FloatArray
 ) -> FloatArray | None:
     """Find weights with which those short of money spend it all, and the others no more than they have."""
     if not terms:
         return None
-    paid, budgets, short = _rows(economy, cell, terms, prices)
-    n_short = int(short.sum())
-    n_terms = len(terms)
+    costs = _costs(prices)
+    paid = np.array([[costs[mask] for mask in term] for term in terms]).T
+    paid /= np.array([float(b) for b in economy.budgets or ()])[:, None]
+    rich = np.array(cell.satiated)
+    n_short, n_rich = int((~rich).sum()), int(rich.sum())
     miss = np.vstack([np.zeros((1, 2 * n_short)), np.hstack([np.eye(n_short), -np.eye(n_short)])])
     found = linprog(
-        np.concatenate([np.zeros(n_terms), np.ones(2 * n_short)]),
-        A_eq=np.hstack([np.vstack([np.ones(n_terms), paid[short]]), miss]),
-        b_eq=np.concatenate([[1.0], budgets[short]]),
-        A_ub=np.hstack([paid[~short], np.zeros((int((~short).sum()), 2 * n_short))]),
-        b_ub=budgets[~short] * (1 + 1e-6),
+        np.concatenate([np.zeros(len(terms)), np.ones(2 * n_short)]),
+        A_eq=np.hstack([np.vstack([np.ones(len(terms)), paid[~rich]]), miss]),
+        b_eq=np.ones(1 + n_short),
+        A_ub=np.hstack([paid[rich], np.zeros((n_rich, 2 * n_short))]),
+        b_ub=np.full(n_rich, 1 + _CLOSE),
         method="highs-ds",
     )
-    if found.status != 0 or found.fun > 1e-4 * budgets.max():
+    if found.status != 0 or found.fun > _CLOSE:
         return None
-    return np.asarray(found.x[:n_terms])
+    return np.asarray(found.x[: len(terms)])
 
 
 def _used(terms: list[tuple[int, ...]], weights: FloatArray) -> tuple[tuple[int, ...], ...]:
@@ -171,10 +174,10 @@ class _Ties:
         bundle = np.array([mask for mine in supports for mask in mine])
         self.worth = np.array([values[i][mask] for i, mask in zip(self.owner, bundle, strict=True)])
         self.bundle = _members(bundle, self.priced)
-        self.budgets = np.array([float(b) for b in economy.budgets or ()])[self.short]
         self.held = np.array(
             [_members(np.array([terms[t][i] for t in self.live]), self.priced) for i in self.short]
         ).reshape(len(self.short), len(self.live), len(self.priced))
+        self.held /= np.array([float(b) for b in economy.budgets or ()])[self.short, None, None]
         self.n = economy.n_agents
         self.cuts = np.cumsum([len(self.priced), len(self.short), self.n])
 
@@ -234,7 +237,7 @@ class _Ties:
         return np.concatenate(
             [
                 scales[self.owner] * self.worth - self.bundle @ p - surplus[self.owner],
-                (self.held @ p) @ w - self.budgets,
+                (self.held @ p) @ w - 1.0,
                 [w.sum() - 1.0],
             ]
         )

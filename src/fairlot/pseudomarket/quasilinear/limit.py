@@ -103,7 +103,7 @@ def follow_limit(
     economy : FiatEconomy
         The pseudo-market, without limits.
     scales : sequence of numbers, optional
-        n, positive and growing; default powers of two times the smallest :math:`b_i / \max u_i`.
+        n, positive and growing; default powers of two times the median :math:`b_i / \max u_i`.
     tol : float
         Largest residual of each equilibrium.
     time_limit : float, optional
@@ -145,9 +145,7 @@ def follow_limit(
 
 
 def _scales(economy: FiatEconomy) -> list[Number]:
-    pairs = [
-        (Fraction(b), Fraction(max(u.table())))
-        for u, b in zip(economy.valuations, economy.budgets, strict=True)
-    ]
-    first = min((b / top for b, top in pairs if top > 0), default=Fraction(1))
+    tops = [Fraction(max(u.table())) for u in economy.valuations]
+    reach = sorted(Fraction(b) / top for b, top in zip(economy.budgets, tops, strict=True) if top > 0)
+    first = reach[(len(reach) - 1) // 2] if reach else Fraction(1)
     return [first * 2**k for k in range(_DOUBLINGS)]

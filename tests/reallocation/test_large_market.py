@@ -13,9 +13,15 @@ from fairlot.model.tasks import Caps, ReallocationProblem
 from fairlot.progress import NullReporter
 from fairlot.reallocation.design import design_menus, search_pricers
 from fairlot.reallocation.large_market.columns import Column
+from fairlot.reallocation.large_market.fitting import fit_menus
 from fairlot.reallocation.large_market.generation import best_gains, generate_columns
 from fairlot.reallocation.large_market.master import Master
-from fairlot.reallocation.large_market.mechanism import RandomisedMechanism, assign_menus, menu_options
+from fairlot.reallocation.large_market.mechanism import (
+    AssignedMenus,
+    RandomisedMechanism,
+    assign_menus,
+    menu_options,
+)
 from fairlot.reallocation.large_market.past_picks import beliefs_from_picks
 from fairlot.reallocation.large_market.practical import Rules, practical_menus
 from fairlot.reallocation.large_market.pricing import Workers, price_all
@@ -265,13 +271,29 @@ def test_wrong_beliefs_never_lose(market):
         simulate(problem, menus, truth=Beliefs.uniform(np.ones((5, 5)), 2))
 
 
+def test_fitting_to_a_small_market_saves_more_in_its_draws(market):
+    problem = market.problem
+    assigned = assign_menus(problem, menu_options(RandomisedMechanism.of(market)))
+    found = fit_menus(problem, assigned.columns, market.columns)
+    assert found.after >= found.before
+    assert len({column.agent for column in found.columns}) == len(found.columns)
+    again = fit_menus(problem, found.columns, [])
+    assert again.columns == found.columns
+    assert_allclose(again.before, found.after, rtol=1e-9)
+    # on other draws, by the selection that is used for good
+    fitted = AssignedMenus(problem, found.columns, 0.0).menus
+    after, before = (simulate(problem, menus, draws=150) for menus in (fitted, assigned.menus))
+    assert after.mean > before.mean - 2 * (after.savings - before.savings).std() / np.sqrt(150)
+    assert fit_menus(problem, (), ()).columns == ()
+
+
 # ---- what is asked of menus --------------------------------------------------------------------------------
 
 
 def test_every_rule_is_kept_and_has_its_price(market):
     problem = market.problem
     rules = Rules(max_lines=1, round_rates=4, min_exchange=2.0)
-    assigned, steps = practical_menus(market, rules)
+    assigned, steps, _ = practical_menus(market, rules)
     assert len(steps) == 4
     assert_allclose(market.saving - sum(step.price for step in steps), assigned.saving, atol=1e-9)
     assert assigned.saving > 0.3 * market.saving
@@ -290,14 +312,14 @@ def test_two_lines_stay_polarized_when_rates_are_rounded():
     rng = np.random.default_rng(8)
     problem = random_problem(rng, 6, 2)
     found = generate_columns(problem, search_pricers(problem))
-    assigned, _ = practical_menus(found, Rules(round_rates=3))
+    assigned, _, _ = practical_menus(found, Rules(round_rates=3))
     assert conflicting_rays(assigned.menus) == []
 
 
 def test_a_group_shares_its_exchange_rates(market):
     problem = market.problem
     groups = ["one"] * 4 + ["other"] * 4
-    assigned, steps = practical_menus(market, Rules(groups=groups))
+    assigned, steps, _ = practical_menus(market, Rules(groups=groups))
     assert steps[-1].name == "shared menus"
     for members in (range(4), range(4, 8)):
         directions = {

@@ -16,6 +16,7 @@ from fairlot.model.menus import Menus
 from fairlot.model.tasks import ReallocationProblem
 from fairlot.parallel import Engine
 from fairlot.progress import NullReporter, Reporter
+from fairlot.reallocation.large_market.fitting import fit_menus
 from fairlot.reallocation.large_market.generation import LargeMarket, generate_columns
 from fairlot.reallocation.large_market.mechanism import AssignedMenus, RandomisedMechanism
 from fairlot.reallocation.large_market.past_picks import Period, beliefs_from_picks
@@ -44,7 +45,7 @@ class Design:
     menus : Menus
         One per agent.
     mechanism : RandomisedMechanism, optional
-        The best mixture of menus for a large market, which the menus are taken from.
+        The best mixture of menus for a large market; the menus are taken from those found for it.
     simulation : Simulation
         Drawn preferences, picks and selections under these menus: not the draws they were designed on.
     no_choice : NoChoice
@@ -138,7 +139,8 @@ def design_menus(
     problem : ReallocationProblem
         The problem.
     method : str
-        ``menus``: any polarized menus, by column generation on the large-market program. ``two-price``: two
+        ``menus``: any polarized menus, by column generation on the large-market program, then fitted to a
+        market of this size. ``two-price``: two
         classes of tasks and two prices for each agent. ``bilateral``: one trade for each of the best disjoint
         pairs. ``robust``: only the boxes of the beliefs are used, and each agent gets a menu of least regret.
         ``past-picks``: beliefs are estimated from ``past`` first. The modules of
@@ -193,7 +195,8 @@ def design_menus(
         trades = best_bilateral_trades(problem, seed=seed, reporter=reporter)
         found.menus, found.bilateral = bilateral_menus(problem, trades.disjoint), trades.saving
     elif method == "two-price":
-        found.take(best_two_price(problem, in_a=class_a, seed=seed, reporter=reporter).market, rules)
+        market = best_two_price(problem, in_a=class_a, seed=seed, reporter=reporter).market
+        found.take(market, rules, seed, deadline, reporter)
     else:
         assumed = problem
         if method == "robust":
@@ -214,7 +217,7 @@ def design_menus(
             found.notes |= {"largest_regret": float(regrets.max(initial=0.0)), "regrets": regrets.tolist()}
             found.menus = AssignedMenus(problem, tuple(columns), 0.0).menus
         else:
-            found.take(market, rules)
+            found.take(market, rules, seed, deadline, reporter)
     menus = Menus.of(problem.agents, problem.tasks, []) if found.menus is None else found.menus
     simulation = simulate(problem, menus, draws=draws, seed=seed, reporter=reporter)
     certificate = verify_menus(problem, menus)
@@ -244,11 +247,19 @@ class _Found:
     steps: tuple[Simplification, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)
 
-    def take(self, market: LargeMarket, rules: Rules) -> None:
-        """Take one menu for each agent out of a large market."""
-        assigned, self.steps = practical_menus(market, rules)
-        self.menus, self.mechanism = assigned.menus, RandomisedMechanism.of(market)
+    def take(
+        self, market: LargeMarket, rules: Rules, seed: int, deadline: float | None, reporter: Reporter
+    ) -> None:
+        """Take one menu for each agent out of a large market, and fit them to this one."""
+        assigned, self.steps, options = practical_menus(market, rules)
+        fitted = fit_menus(
+            market.problem, assigned.columns, options, seed=seed, deadline=deadline, reporter=reporter
+        )
+        self.mechanism = RandomisedMechanism.of(market)
+        self.menus = AssignedMenus(market.problem, fitted.columns, assigned.saving).menus
         self.notes |= {
+            "fitted_from": fitted.before,
+            "fitted_to": fitted.after,
             "search": "time limit" if market.status is Status.TIME_LIMIT else "ended",
             "pseudo_gap": market.pseudo_gap,
             "rounds": len(market.rounds),

@@ -106,7 +106,9 @@ class Simplification:
         return {"name": self.name, "large_market_saving": self.saving, "price": self.price}
 
 
-def practical_menus(market: LargeMarket, rules: Rules) -> tuple[AssignedMenus, tuple[Simplification, ...]]:
+def practical_menus(
+    market: LargeMarket, rules: Rules
+) -> tuple[AssignedMenus, tuple[Simplification, ...], list[Column]]:
     """Simplify the menus, and choose one for each agent.
 
     Parameters
@@ -122,6 +124,8 @@ def practical_menus(market: LargeMarket, rules: Rules) -> tuple[AssignedMenus, t
         The menus.
     steps : tuple of Simplification
         The price of one menu per agent, and then of each rule, in the order in which they were applied.
+    options : list of Column
+        Other menus that keep the rules; only the assigned ones where menus are shared.
     """
     problem = market.problem
     rules.check(problem)
@@ -149,7 +153,9 @@ def practical_menus(market: LargeMarket, rules: Rules) -> tuple[AssignedMenus, t
     if rules.groups is not None:
         assigned = assign_menus(problem, _shared(market, options, rules.groups))
         steps.append(Simplification("shared menus", assigned.saving, steps[-1].saving - assigned.saving))
-    return assigned, tuple(steps)
+        return assigned, tuple(steps), list(assigned.columns)
+    others = [column for of_agent in options for column in of_agent] if transforms else list(market.columns)
+    return assigned, tuple(steps), others
 
 
 def _options(market: LargeMarket, mechanism: RandomisedMechanism) -> list[list[Column]]:

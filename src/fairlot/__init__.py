@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fairlot.lottery.sampling import sample
     from fairlot.model.beliefs import Beliefs
     from fairlot.model.bundle_lotteries import BundleLottery
+    from fairlot.model.conflicts import Conflict, Meeting, meeting_conflict
     from fairlot.model.constraints import Limit, Quota, Taper, by_group
     from fairlot.model.economies import FiatEconomy, QuasilinearEconomy
     from fairlot.model.lotteries import Assignment, Decomposition, Lottery
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from fairlot.pseudomarket.preconditions import check_market, feasible_assignment
     from fairlot.pseudomarket.quasilinear import follow_limit, solve_kelso_crawford, walrasian_prices
     from fairlot.pseudomarket.solve import solve_equilibrium
+    from fairlot.pseudomarket.timetable.solve import solve_timetable
     from fairlot.reallocation.design import design_menus
     from fairlot.reallocation.explanation import explain_member
     from fairlot.reallocation.outcome import reallocate
@@ -184,6 +186,11 @@ _HOMES = {
         "draw",
     ),
     "fairlot.lottery.sampling": ("sample",),
+    "fairlot.model.conflicts": (
+        "Conflict",
+        "Meeting",
+        "meeting_conflict",
+    ),
     "fairlot.model.constraints": (
         "Limit",
         "Quota",
@@ -216,6 +223,7 @@ _HOMES = {
         "feasible_assignment",
     ),
     "fairlot.pseudomarket.solve": ("solve_equilibrium",),
+    "fairlot.pseudomarket.timetable.solve": ("solve_timetable",),
     "fairlot.verify.equilibrium": ("verify_equilibrium",),
     "fairlot.verify.lottery": (
         "verify_assignment",
@@ -262,6 +270,7 @@ __all__ = [
     "CellSet",
     "Certificate",
     "Check",
+    "Conflict",
     "Constrained",
     "Convolution",
     "Decomposition",
@@ -282,6 +291,7 @@ __all__ = [
     "LinearMatroid",
     "Lottery",
     "LowerBound",
+    "Meeting",
     "Menu",
     "Menus",
     "MissingExtraError",
@@ -331,6 +341,7 @@ __all__ = [
     "implement",
     "lottery_from_shares",
     "market_lottery",
+    "meeting_conflict",
     "problem_files",
     "read_equilibrium",
     "read_problem",
@@ -341,6 +352,7 @@ __all__ = [
     "solve_economy",
     "solve_equilibrium",
     "solve_kelso_crawford",
+    "solve_timetable",
     "support_function",
     "utility_guarantee",
     "value_of_choice",

@@ -40,6 +40,15 @@ LimitOption = Annotated[
 ]
 TolOption = Annotated[float, typer.Option("--tol", min=0, help="Largest residual that passes.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="For what is random in the search.")]
+SeatsOption = Annotated[
+    int,
+    typer.Option(
+        "--extra-seats",
+        metavar="N",
+        min=0,
+        help="Timetables without an exact lottery: how many goods may get a seat more.",
+    ),
+]
 
 
 def solve(
@@ -49,6 +58,7 @@ def solve(
     time_limit: LimitOption = None,
     tol: TolOption = 1e-9,
     seed: SeedOption = 0,
+    extra_seats: SeatsOption = 0,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -61,7 +71,15 @@ def solve(
 
         read = read_problem_files(folder)
         equilibrium = solve_into(
-            output, read, out, method=method, time_limit=time_limit, tol=tol, seed=seed, force=force
+            output,
+            read,
+            out,
+            method=method,
+            time_limit=time_limit,
+            tol=tol,
+            seed=seed,
+            extra_seats=extra_seats,
+            force=force,
         )
         output.say(f"Wrote {out}; next: fairlot verify {out}")
         output.data({"result": str(out), **equilibrium_summary(equilibrium)})
@@ -78,10 +96,12 @@ def solve_into(
     time_limit: float | None = None,
     tol: float = 1e-9,
     seed: int = 0,
+    extra_seats: int = 0,
     force: bool = False,
 ) -> Equilibrium:
     """Solve, write the result folder, and say what came out."""
     from fairlot.io.equilibrium import equilibrium_files
+    from fairlot.io.problem import problem_files
     from fairlot.io.results import refuse, write_result
     from fairlot.progress import NullReporter, RichReporter
     from fairlot.pseudomarket.solve import solve_equilibrium
@@ -89,11 +109,30 @@ def solve_into(
     refuse(out, force)  # before the work, not after it
     silent = output.quiet or output.as_json
     with nullcontext(NullReporter()) if silent else RichReporter() as reporter:
-        equilibrium = solve_equilibrium(
-            read.problem, method=method.value, tol=tol, time_limit=time_limit, seed=seed, reporter=reporter
-        )
+        if extra_seats and method is Method.AUTO and read.problem.crossings:
+            from fairlot.pseudomarket.timetable.solve import solve_timetable
+
+            equilibrium: Equilibrium = solve_timetable(
+                read.problem,
+                tol=tol,
+                time_limit=time_limit,
+                seed=seed,
+                reporter=reporter,
+                extra_seats=extra_seats,
+            )
+        else:
+            equilibrium = solve_equilibrium(
+                read.problem,
+                method=method.value,
+                tol=tol,
+                time_limit=time_limit,
+                seed=seed,
+                reporter=reporter,
+            )
         lottery = _lottery(equilibrium)
-    write_result(out, equilibrium_files(equilibrium, lottery, read.files), force=force)
+    # With seats added it is another problem that was solved: that one is published as the input.
+    inputs = read.files if equilibrium.market is read.problem else problem_files(equilibrium.market)
+    write_result(out, equilibrium_files(equilibrium, lottery, inputs), force=force)
     _tell(output, equilibrium)
     return equilibrium
 
@@ -101,13 +140,12 @@ def solve_into(
 def _lottery(equilibrium: Equilibrium) -> Lottery | None:
     """Make the lottery; a point that is not certified may break bounds, and then there is none."""
     from fairlot.certificate import Status
-    from fairlot.errors import InvalidProblemError
 
     if equilibrium.shares is None:
         return None
     try:
         return equilibrium.lottery()
-    except InvalidProblemError:
+    except ValueError:
         if equilibrium.status is Status.CERTIFIED:
             raise
         return None

@@ -12,6 +12,7 @@ from fairlot.model.menus import LESS, Menu, Menus, Ray
 from fairlot.model.tasks import Caps, ReallocationProblem
 from fairlot.progress import NullReporter
 from fairlot.reallocation.design import design_menus, search_pricers
+from fairlot.reallocation.large_market.bound import outer_bound
 from fairlot.reallocation.large_market.columns import Column
 from fairlot.reallocation.large_market.fitting import fit_menus
 from fairlot.reallocation.large_market.generation import best_gains, generate_columns
@@ -193,6 +194,18 @@ def test_generation_closes_the_pseudo_gap_and_all_its_menus_are_polarized(market
         assert (problem.endowment[column.agent] + column.changes >= -1e-9).all()
         growth = column.changes.sum(axis=1)
         assert (growth <= 0.5 * problem.endowment[column.agent].sum() + 1e-9).all()
+
+
+def test_the_bound_is_above_every_mixture_and_meets_it_where_menus_are_exact():
+    rng = np.random.default_rng(13)
+    problem = random_problem(rng, 5, 2, sizes=rng.integers(1, 4, 5))
+    found = design_menus(problem, bound=True, draws=5, tol=1e-4)
+    assert found.outer_bound.kind == "certified"
+    assert found.outer_bound.saving >= found.large_market_saving * (1 - 1e-3)
+    assert_allclose(found.outer_bound.saving, found.large_market_saving, rtol=5e-3)
+    assert found.to_dict()["bound_kind"] == "all menus, large market: certified"
+    far = outer_bound(problem, problem.costs.max(axis=0))
+    assert far.saving >= found.outer_bound.saving * (1 - 1e-9)
 
 
 def test_at_any_time_there_are_menus():

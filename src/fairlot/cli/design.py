@@ -84,6 +84,9 @@ PastMenusOption = Annotated[
 PastPicksOption = Annotated[
     list[Path] | None, typer.Option("--past-picks", metavar="FILE", help="Past picks: what was picked.")
 ]
+BoundOption = Annotated[
+    bool, typer.Option("--bound", help="Bound what any menus could save: slow beyond three tasks.")
+]
 LimitOption = Annotated[
     float | None, typer.Option("--time-limit", min=0, help="Seconds for the search; the best so far counts.")
 ]
@@ -114,6 +117,7 @@ def design(
     past_picks: PastPicksOption = None,
     draws: DrawsOption = 200,
     seed: SeedOption = 0,
+    bound: BoundOption = False,
     time_limit: LimitOption = None,
     jobs: JobsOption = None,
     engine: EngineOption = Engine.JOBLIB,
@@ -142,6 +146,7 @@ def design(
                 past=_past(past_menus or [], past_picks or [], read.problem),
                 draws=draws,
                 seed=seed,
+                bound=bound,
                 time_limit=time_limit,
                 n_jobs=jobs,
                 engine=engine.value,
@@ -173,6 +178,8 @@ def _say_design(output: Output, found: Design, folder: Path) -> None:
     if found.large_market_saving is not None:
         rows.append(("In a large market, best mixture found", found.large_market_saving))
     rows += [(f"  {step.name} costs", step.price) for step in found.simplifications]
+    if found.outer_bound is not None:
+        rows.append((f"Any menus, large market ({found.outer_bound.kind})", found.outer_bound.saving))
     rows.append(("If everybody's mind were known, at most", found.first_best.saving))
     for name, saving in rows:
         output.say(f"{name:<48} {saving_words(saving, total):>20}")

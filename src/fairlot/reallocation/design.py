@@ -16,6 +16,7 @@ from fairlot.model.menus import Menus
 from fairlot.model.tasks import ReallocationProblem
 from fairlot.parallel import Engine
 from fairlot.progress import NullReporter, Reporter
+from fairlot.reallocation.large_market.bound import OuterBound, outer_bound
 from fairlot.reallocation.large_market.fitting import fit_menus
 from fairlot.reallocation.large_market.generation import LargeMarket, generate_columns
 from fairlot.reallocation.large_market.mechanism import AssignedMenus, RandomisedMechanism
@@ -54,6 +55,8 @@ class Design:
         What could be saved if everybody's mind were known: no menus save more.
     bilateral_saving : float, optional
         Where the method finds it on its way.
+    outer_bound : OuterBound, optional
+        What no mixture of menus saves in a large market, if it was asked for.
     simplifications : tuple of Simplification
         What one menu for each agent, and each rule asked of the menus, costs in the large market.
     status : Status
@@ -72,6 +75,7 @@ class Design:
     no_choice: NoChoice
     first_best: FirstBest
     bilateral_saving: float | None
+    outer_bound: OuterBound | None
     simplifications: tuple[Simplification, ...]
     status: Status
     certificate: Certificate
@@ -103,8 +107,10 @@ class Design:
             "no_choice_saving": self.no_choice.saving,
             "bilateral_saving": self.bilateral_saving,
             "first_best_saving": self.first_best.saving,
-            "bound": self.first_best.saving,
-            "bound_kind": "first best, mean of draws",
+            "bound": self.first_best.saving if self.outer_bound is None else self.outer_bound.saving,
+            "bound_kind": "first best, mean of draws"
+            if self.outer_bound is None
+            else f"all menus, large market: {self.outer_bound.kind}",
             "simplifications": [step.to_dict() for step in self.simplifications],
             **{
                 key: self.stats.parameters[key]
@@ -127,6 +133,7 @@ def design_menus(
     draws: int = 200,
     seed: int = 0,
     tol: float = 2e-3,
+    bound: bool = False,
     time_limit: float | None = None,
     engine: Engine = "joblib",
     n_jobs: int | None = 1,
@@ -158,6 +165,9 @@ def design_menus(
         Of all draws and searches.
     tol : float
         Pseudo-gap at which the search of menus ends.
+    bound : bool
+        Whether to bound what any menus could save in a large market, with ``menus``: quick for two tasks,
+        seconds an agent up to four, minutes for five.
     time_limit : float, optional
         Seconds after which the search of menus ends with the best it has; scoring them takes some more.
     engine, n_jobs
@@ -218,6 +228,8 @@ def design_menus(
             found.menus = AssignedMenus(problem, tuple(columns), 0.0).menus
         else:
             found.take(market, rules, seed, deadline, reporter)
+        if bound and method == "menus":
+            found.bound = outer_bound(problem, market.prices, workers=workers, seed=seed, reporter=reporter)
     menus = Menus.of(problem.agents, problem.tasks, []) if found.menus is None else found.menus
     simulation = simulate(problem, menus, draws=draws, seed=seed, reporter=reporter)
     certificate = verify_menus(problem, menus)
@@ -230,6 +242,7 @@ def design_menus(
         no_choice=best_without_choice(problem),
         first_best=first_best(problem, seed=seed),
         bilateral_saving=found.bilateral,
+        outer_bound=found.bound,
         simplifications=found.steps,
         status=Status.CERTIFIED if certificate.passed else Status.UNCERTIFIED,
         certificate=certificate,
@@ -244,6 +257,7 @@ class _Found:
     menus: Menus | None = None
     mechanism: RandomisedMechanism | None = None
     bilateral: float | None = None
+    bound: OuterBound | None = None
     steps: tuple[Simplification, ...] = ()
     notes: dict[str, Any] = field(default_factory=dict)
 

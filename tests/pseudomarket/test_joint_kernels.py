@@ -13,6 +13,7 @@ from fairlot.model.constraints import Quota
 from fairlot.model.market import PseudoMarket
 from fairlot.pseudomarket.compiled import CompiledMarket, compile_market
 from fairlot.pseudomarket.joint.kernels import (
+    largest_ratio,
     node_totals,
     pair_duals,
     step_and_project,
@@ -161,3 +162,37 @@ def test_projection_moves_the_difference_linearly_and_keeps_the_product(x, z, d_
     assert_allclose(primal * dual, mu * weight, rtol=1e-9)
     w = 2.0 / weight * (x + 0.5 * d_x) - (z + 0.5 * d_z)
     assert_allclose(2.0 / weight * primal[0] - dual[0], w, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_residual_is_what_the_equations_say(number):
+    compiled = compile_market(CASES[number])
+    system = JointSystem(compiled, np.full(compiled.n_agents, 0.01), lending=0.5)
+    state, mu, dense = random_state(system, number), 0.1, membership(compiled)
+    x, price = state.primal[system.b_x], compiled.rows.T @ state.dual[system.b_supply]
+    paid = np.zeros((compiled.n_agents, compiled.n_pairs))
+    paid[compiled.agent, np.arange(compiled.n_pairs)] = price[compiled.good]
+    alpha = state.dual[system.b_money] + 0.01
+    y = np.zeros(compiled.n_nodes)
+    y[system.upper] += state.dual[system.b_upper]
+    y[system.lower] -= state.dual[system.b_lower]
+    y[system.taper], y[system.equal] = state.dual[system.b_taper], state.free
+    gap = compiled.value - alpha @ paid - dense.T @ y + state.dual[system.b_x]
+    gap[system.capped] -= state.dual[system.b_cap]
+    residual = system.residual(state, mu)
+    assert_allclose(residual.stationarity, gap, atol=1e-9)
+    assert_allclose(residual.cap, (compiled.cap - x)[system.capped] - state.primal[system.b_cap], atol=1e-9)
+    room = (compiled.upper - dense @ x)[system.upper] - state.primal[system.b_upper]
+    assert_allclose(residual.upper, room, atol=1e-9)
+    unspent = compiled.budget - paid @ x - compiled.forced_matrix @ price - state.primal[system.b_money]
+    assert_allclose(residual.money, unspent, atol=1e-9)
+    sold = compiled.rows @ np.bincount(compiled.good, x, minlength=compiled.n_goods)
+    spare = compiled.supply + mu * system.lent - sold - state.primal[system.b_supply]
+    assert_allclose(residual.supply, spare, atol=1e-9)
+
+
+def test_largest_ratio_is_infinite_where_something_is_not_a_number():
+    base = np.array([1.0, 2.0])
+    assert largest_ratio(np.array([-3.0, 4.0]), base) == 3.0
+    assert largest_ratio(np.array([np.nan, 4.0]), base) == np.inf
+    assert largest_ratio(np.zeros(0), np.zeros(0)) == 0.0

@@ -87,7 +87,7 @@ def test_pm_kelso_crawford_efficient_assignments_and_the_ends_of_the_price_latti
         assert found.largest[j] == welfare - less
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(economies, st.fractions(0, 1, max_denominator=4))
 def test_pm_exchangeability(economy: QuasilinearEconomy, share: Fraction) -> None:
     """Any efficient assignment with any Walrasian prices is an equilibrium; an inefficient one never is."""
@@ -151,7 +151,7 @@ def random_budgets(data: st.DataObject, n: int) -> list[Fraction]:
     return data.draw(st.lists(st.sampled_from([1, HALF, 2, Fraction(3, 2)]), min_size=n, max_size=n))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.data(), st.integers(2, 3))
 def test_pm_lemma1_every_constrained_economy_has_an_equilibrium(data: st.DataObject, n_goods: int) -> None:
     us = data.draw(st.lists(valuations(n_goods, empty=True), min_size=2, max_size=3))

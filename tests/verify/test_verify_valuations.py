@@ -53,7 +53,7 @@ small = st.integers(2, 3).flatmap(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(small)
 def test_pm_definition_m_natural_concavity(values: list[int]) -> None:
     u = Table(values)

@@ -6,10 +6,10 @@ Four tables. *families*: random economies of agents of all families of valuation
 agents, then of each family alone. *hz*: integer Hylland–Zeckhauser markets, n agents and n goods, values 0 to
 100, equal budgets. Columns: solved exactly in fractions, in a proven box (irrational), not; median and
 largest processor seconds; bits of the largest denominator of a price. *roads*: the same small structured
-markets by bundles, exactly, and by the other roads, in floating point: how many are certified by both, and
-how many at the same prices (equilibria need not be unique). *scale*: economies with more goods than bundles
-can be listed for: columns from demand oracles, a lottery by column generation, and the certificate, in
-floating point.
+markets by bundles, exactly, and by the other roads, in floating point: how many are certified by both, how
+many of the latter pass the economy's certificate too, and how many are at the same prices (equilibria need not
+be unique). *scale*: economies with more goods than bundles can be listed for: columns from demand oracles, a
+lottery by column generation, and the certificate, in floating point.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import fairlot as fl
 from fairlot.certificate import Status
 from fairlot.model.economies import FiatEconomy
 from fairlot.model.valuations import UnitDemand
+from fairlot.pseudomarket.bundles.markets import as_economy
 from fairlot.pseudomarket.bundles.solve import solve_economy
 from fairlot.testing.economies import FAMILIES, random_economy
 
@@ -87,9 +88,29 @@ def hz(options: argparse.Namespace) -> None:
         exactly(f"{n} x {n}", [hylland_zeckhauser(n, seed) for seed in range(cases)])
 
 
+def as_bundles(market: fl.PseudoMarket, found: fl.Equilibrium) -> fl.BundleLottery:
+    """Write the lottery of a structured market's equilibrium out, over bundles of numbered copies."""
+    lottery = found.lottery()
+    terms = fl.decompose(lottery)
+    agents = [market.agents.index(name) for name in lottery.agents]
+    first = np.concatenate([[0], np.cumsum(np.minimum(market.capacities, market.n_agents + 1))])
+    goods = [int(first[market.goods.index(name)]) for name in lottery.goods]
+    assignments = []
+    for t in range(terms.n_terms):
+        bundles: list[list[int]] = [[] for _ in agents]
+        given = dict.fromkeys(goods, 0)
+        for cell in np.flatnonzero(terms.copies(t)):
+            start = goods[lottery.cell_good[cell]]
+            bundles[agents[lottery.cell_agent[cell]]].append(start + given[start])
+            given[start] += 1
+        assignments.append(tuple(map(tuple, bundles)))
+    weights = tuple(Fraction(int(w), lottery.denominator) for w in terms.weights)
+    return fl.BundleLottery(weights, tuple(assignments))
+
+
 def roads(options: argparse.Namespace) -> None:
-    """Solve the same structured markets by two roads."""
-    both = same = cases = 0
+    """Solve the same structured markets by two roads, and have each judged by the other's certificate."""
+    both = same = cross = cases = 0
     for seed in range(options.seeds):
         rng = np.random.default_rng(seed)
         goods = ["a", "b", "c", "d"]
@@ -109,7 +130,18 @@ def roads(options: argparse.Namespace) -> None:
         both += certified
         if certified and exact.prices is not None and other.prices is not None:
             same += bool(np.abs(exact.prices - other.prices).max() <= 1e-6)
-    print(f"{cases} structured markets: {both} certified by both roads, {same} at the same prices")
+            copies = np.minimum(market.capacities, market.n_agents + 1)
+            limit_prices = [] if other.row_prices is None else other.row_prices[market.n_goods :]
+            judged = fl.verify_walrasian(
+                as_economy(market),
+                np.repeat(other.prices, copies).tolist(),
+                as_bundles(market, other),
+                limit_prices=[float(price) for price in limit_prices],
+                tol=1e-9,
+            )
+            cross += judged.passed
+    print(f"{cases} structured markets: {both} certified by both roads; of these the floating-point answer's")
+    print(f"lottery over bundles is certified as an economy's in {cross}, prices are the same in {same}")
 
 
 def scale(options: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ from fairlot.model.bundle_lotteries import BundleLottery
 from fairlot.model.economies import FiatEconomy
 from fairlot.model.valuations import Additive, Bound, LowerBound, Table, UnitDemand
 from fairlot.pseudomarket.bundles.equilibrium import expected_utilities
-from fairlot.pseudomarket.bundles.families import EquilibriumSet, equilibrium_set
+from fairlot.pseudomarket.bundles.families import EquilibriumFamily, EquilibriumSet, equilibrium_set
 from fairlot.pseudomarket.bundles.implement import implement
 from fairlot.pseudomarket.bundles.markets import as_economy
 from fairlot.pseudomarket.bundles.road import travel
@@ -147,6 +147,32 @@ def test_pm_example2_randomization_dominates_nearly_equal_budgets(
     for family in example2_equilibria.families:
         for utilities in family.utilities(EXAMPLE_2):
             assert all(a >= b for a, b in zip(utilities, (6, 4, 4), strict=True))
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_exact_answers_are_among_all_equilibria(seed: int) -> None:
+    """Two roads that share no search: paths and Newton's method, and cells one by one."""
+    economy = random_economy(2, 2, seed)
+    found = solve_economy(economy, method="exact")
+    everything = equilibrium_set(economy)
+    assert found.status is Status.CERTIFIED
+    assert everything.families
+    prices = found.prices or ()
+
+    def holds(family: EquilibriumFamily) -> bool:
+        if family.dimension > 1:
+            return True  # its extent is not told
+        ends = family.prices
+        low, high = ends[0], ends[-1]
+        spread = [b - a for a, b in zip(low, high, strict=True)]
+        k = max(range(len(spread)), key=lambda j: abs(spread[j]))
+        t = (Fraction(prices[k]) - low[k]) / spread[k] if spread[k] else F(0)
+        return 0 <= t <= 1 and all(a + t * d == p for a, d, p in zip(low, spread, prices, strict=True))
+
+    assert any(map(holds, everything.families)) or everything.undecided
+    for family in everything.families:
+        for end in family.prices:
+            assert all(price >= 0 for price in end)
 
 
 # -- Hylland and Zeckhauser

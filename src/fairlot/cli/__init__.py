@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fairlot.cli import compare, demo, design, draw, market, problem, reallocation, result
+from fairlot.cli import compare, demo, design, draw, market, problem, reallocation, report, result, simulate
 
 app = typer.Typer(
     help="Allocate indivisible things without money: fair, efficient, and drawn in the open.",
@@ -49,7 +49,8 @@ app.command()(draw.ceremony)
 app.command()(result.explain)
 app.command()(result.verify)
 app.command()(compare.compare)
-app.command()(design.simulate)
+app.command()(simulate.simulate)
+app.command()(report.report)
 
 
 def main() -> None:

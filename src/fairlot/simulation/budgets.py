@@ -59,8 +59,6 @@ class BudgetClass:
         How the run ended.
     counts : bool
         Whether this run and that at equal budgets are certified.
-    seconds : float
-        Of the run.
     seed : int
         Of the study.
     """
@@ -78,7 +76,6 @@ class BudgetClass:
     utility_share: float
     status: str
     counts: bool
-    seconds: float
     seed: int
 
 
@@ -264,7 +261,7 @@ def _run(
     n = equal.n_agents
     if given is None:
         order = np.random.default_rng([solver.seed, draw]).permutation(n)
-        seniority: FloatArray = (order * _CLASSES // n).astype(np.float64)
+        seniority: FloatArray = (order * _CLASSES // n + 1).astype(np.float64)
     else:
         seniority = given
     tier, names = _tiers(seniority)
@@ -296,7 +293,6 @@ def _run(
                 utility_share=float(relative[mine].sum() / total) if total else np.nan,
                 status=played.status,
                 counts=played.counts and base_counts,
-                seconds=played.seconds,
                 seed=solver.seed,
             )
         )

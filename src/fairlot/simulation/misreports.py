@@ -83,8 +83,6 @@ class Misreport:
         How the run ended.
     counts : bool
         Whether this run and the truthful one are certified, or need no certificate.
-    seconds : float
-        Of the run.
     seed : int
         Of the study.
     """
@@ -103,7 +101,6 @@ class Misreport:
     unit: float
     status: str
     counts: bool
-    seconds: float
     seed: int
 
 
@@ -347,7 +344,6 @@ def _run(replicas: Sequence[_Replica], mechanism: Mechanism, seed: int, job: _Jo
         unit=float(replica.unit[liars[0]]) if job.share == 0 else np.nan,
         status=played.status,
         counts=played.counts and truth.counts,
-        seconds=played.seconds if played is not truth else 0.0,
         seed=seed,
     )
 

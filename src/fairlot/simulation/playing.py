@@ -11,7 +11,6 @@ approximate equilibrium may favour or punish somebody by accident.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -43,8 +42,6 @@ class Played:
         that need no certificate; ``failed: ...``.
     counts : bool
         Whether it may enter a mean: certified, or in no need of a certificate.
-    seconds : float
-        Wall time.
     equilibrium : Equilibrium or None
         Where there is one.
     """
@@ -53,7 +50,6 @@ class Played:
     copies: FloatArray
     status: str
     counts: bool
-    seconds: float
     equilibrium: Equilibrium | None = None
 
     def utilities(self, truth: PseudoMarket) -> FloatArray:
@@ -117,7 +113,7 @@ class Equilibrating:
         elif found.shares is not None:  # of no entries SciPy makes a sparse array
             copies = np.empty((1, 0))
         certified = found.status is Status.CERTIFIED
-        return Played(report, copies, found.status.value, certified, found.stats.seconds, found)
+        return Played(report, copies, found.status.value, certified, found)
 
 
 @dataclass(frozen=True)
@@ -147,7 +143,6 @@ class Drawing:
 
     def __call__(self, report: PseudoMarket, start: Equilibrium | None = None) -> Played:
         """Draw from a report; an error of the mechanism is a failure that does not count."""
-        began = time.perf_counter()
         copies, counts = np.empty((0, report.values.nnz)), True
         try:
             outcome = self.run(report, self.n_draws, self.seed, self.time_limit)
@@ -156,7 +151,7 @@ class Drawing:
         else:
             status = "drawn" if outcome.shares is None else "stated"
             copies = outcome.draws if outcome.shares is None else outcome.shares[None]
-        return Played(report, np.asarray(copies, dtype=float), status, counts, time.perf_counter() - began)
+        return Played(report, np.asarray(copies, dtype=float), status, counts)
 
 
 def play_truth(mechanism: Mechanism, market: PseudoMarket, start: Equilibrium | None = None) -> Played:

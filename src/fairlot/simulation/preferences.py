@@ -58,8 +58,6 @@ class TasteDraw:
         How the run for the drawn values ended.
     counts : bool
         Whether both runs are certified, or need no certificate.
-    seconds : float
-        Of the run.
     seed : int
         Of the study.
     """
@@ -73,7 +71,6 @@ class TasteDraw:
     better_again: float
     status: str
     counts: bool
-    seconds: float
     seed: int
 
 
@@ -252,7 +249,6 @@ def _draw(truth: Played, mechanism: Mechanism, seed: int, job: tuple[float, int]
         better_again=float((new > old + 1e-6)[wanting].mean()) if wanting.any() else 0.0,
         status=again.status,
         counts=again.counts and truth.counts,
-        seconds=again.seconds,
         seed=seed,
     )
 

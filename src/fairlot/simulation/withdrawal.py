@@ -53,8 +53,6 @@ class Withdrawal:
         How the run ended.
     counts : bool
         Whether this run and the one with everything are certified.
-    seconds : float
-        Of the run.
     """
 
     kind: Kind
@@ -63,7 +61,6 @@ class Withdrawal:
     price_change: FloatArray
     status: str
     counts: bool
-    seconds: float
 
     @property
     def winners(self) -> int:
@@ -114,7 +111,7 @@ class WithdrawalStudy:
         rows = []
         for gone in self.withdrawals:
             run = {"withdrawn_kind": gone.kind, "withdrawn": gone.id}
-            how = {"status": gone.status, "counts": gone.counts, "seconds": gone.seconds, "seed": self.seed}
+            how = {"status": gone.status, "counts": gone.counts, "seed": self.seed}
             tables: tuple[tuple[str, tuple[str, ...], FloatArray, FloatArray], ...] = (
                 ("agent", self.market.agents, self.utility, gone.utility_change),
                 ("good", self.market.goods, self.prices, gone.price_change),
@@ -257,7 +254,6 @@ def _run(truth: Played, solver: Equilibrating, job: tuple[Kind, int]) -> Withdra
         price_change=prices,
         status=played.status,
         counts=played.counts and truth.counts,
-        seconds=played.seconds,
     )
 
 

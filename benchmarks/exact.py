@@ -7,9 +7,9 @@ agents, then of each family alone. *hz*: integer Hylland–Zeckhauser markets, n
 100, equal budgets. Columns: solved exactly in fractions, in a proven box (irrational), not; median and
 largest processor seconds; bits of the largest denominator of a price. *roads*: the same small structured
 markets by bundles, exactly, and by the other roads, in floating point: how many are certified by both, how
-many of the latter pass the economy's certificate too, and how many are at the same prices (equilibria need not
-be unique). *scale*: economies with more goods than bundles can be listed for: columns from demand oracles, a
-lottery by column generation, and the certificate, in floating point.
+many of the latter pass the economy's certificate too, and how many are at the same prices (equilibria need
+not be unique). *scale*: economies with more goods than bundles are listed for: columns from demand oracles,
+a lottery by column generation, and the certificate, in floating point.
 """
 
 from __future__ import annotations

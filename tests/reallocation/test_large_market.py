@@ -426,3 +426,39 @@ def test_beliefs_from_many_picks_are_the_truth():
     nothing = Menus.of(problem.agents, problem.tasks, [])
     with pytest.raises(InvalidProblemError, match="no rays"):
         beliefs_from_picks(problem, [(nothing, np.full(200, -1))])
+
+
+# ---- the demonstration -------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_numbers_a_demonstration_of_doctors_with_menus():
+    """40 doctors × 6 case types, 35 to 55 cases each, lognormal beliefs of width .45, loads capped at +20%."""
+    rng = np.random.default_rng(1)
+    ability = rng.normal(0.0, 0.15, (40, 1)) + 0.25 * rng.normal(size=(40, 6))
+    mix, load = rng.dirichlet(np.full(6, 4.0), 40), rng.uniform(35, 55, (40, 1))
+    problem = ReallocationProblem.from_arrays(
+        mix * load,
+        np.maximum(np.linspace(0.8, 2.2, 6) * (1 + ability), 0.05),
+        Beliefs.lognormal(rng.uniform(0.8, 1.2, (40, 6)), 0.45),
+        caps=Caps(load_growth=0.2),
+    )
+    total = problem.status_quo_cost
+    found = design_menus(problem, tol=5e-3)
+    assert_allclose(found.no_choice.saving, 0, atol=1e-6 * total)
+    assert found.large_market_saving > 0.16 * total
+    assert found.stats.parameters["pseudo_gap"] < 5e-3
+    assert found.expected_saving > 0.08 * total
+    assert found.simulation.savings.min() >= 0
+    assert found.simulation.load_changes.mean() < -0.05
+    pairs = design_menus(problem, method="bilateral")
+    assert 0.04 * total < pairs.bilateral_saving < 0.07 * total
+    assert found.expected_saving > 1.3 * pairs.expected_saving
+    study = study_replicas(found.mechanism, [1, 2, 5, 10, 30, 100], draws=40)
+    shares = [row.share for row in study.rows]
+    assert_allclose(shares, [0.71, 0.83, 0.89, 0.93, 0.96, 0.979], atol=0.04)
+    assert_allclose(study.coefficient, 0.3, atol=0.06)
+    same = ReallocationProblem.from_arrays(
+        problem.status_quo, np.tile(problem.costs[:1], (40, 1)), problem.beliefs, caps=problem.caps
+    )
+    assert design_menus(same, draws=5, time_limit=30).expected_saving == pytest.approx(0, abs=1e-9 * total)

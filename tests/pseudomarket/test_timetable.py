@@ -19,6 +19,7 @@ from fairlot.model.market import PseudoMarket
 from fairlot.pseudomarket.explanation import explain_agent
 from fairlot.pseudomarket.timetable.compiled import compile_rows, incidence
 from fairlot.pseudomarket.timetable.fallback import fair_lottery
+from fairlot.pseudomarket.timetable.hull import separating_cut
 from fairlot.pseudomarket.timetable.kernels import demand_factors, disjoint_first, factorise, solve_agents
 from fairlot.pseudomarket.timetable.result import Outcome, TimetableEquilibrium
 from fairlot.pseudomarket.timetable.solve import solve_timetable
@@ -243,6 +244,36 @@ def test_identical_students_get_the_mean():
     compiled = compile_rows(market)
     x = treat_alike(compiled, np.array([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]))
     assert_allclose(x, [0.5, 0.5, 0.5, 0.5, 0.0, 0.0], atol=1e-15)
+
+
+def long_class_market() -> PseudoMarket:
+    """A long class overlaps three short ones, and two classes may be taken: rows promise too much."""
+    overlap = Conflict("overlap", [("long", "one"), ("long", "two"), ("long", "three")])
+    return PseudoMarket.from_arrays(
+        [[4.0, 3.0, 3.0, 3.0], [4.0, 3.0, 3.0, 3.0]],
+        [2, 2, 2, 2],
+        goods=["long", "one", "two", "three"],
+        quotas=[Quota("load", max=2)],
+        conflicts=[overlap],
+    )
+
+
+def test_cut_is_a_facet_of_the_hull_of_bundles():
+    market = long_class_market()
+    # Half of everything is within all rows, and worth 6.5, more than any bundle.
+    cut = separating_cut(market, 0, np.full(8, 0.5))
+    assert cut is not None
+    times = np.zeros(4)
+    times[cut.pairs] = cut.times
+    assert times.tolist() == [2.0, 1.0, 1.0, 1.0]
+    assert cut.upper == 2
+    assert separating_cut(market, 0, np.tile([0.5, 1 / 3, 1 / 3, 1 / 3], 2)) is None
+
+
+def test_agents_outside_their_own_hull_get_a_row_more():
+    found = solve_timetable(long_class_market())
+    assert found.outcome is Outcome.EXACT
+    assert_allclose(found.shares.to_array().sum(axis=1) if found.shares else 0.0, 2.0, atol=1e-9)
 
 
 def test_lower_bounds_that_nobody_can_meet_are_told():

@@ -20,6 +20,7 @@ from fairlot.model.conflicts import maximal_cliques
 from fairlot.model.constraints import BoundSet
 from fairlot.model.hierarchy import UNBOUNDED, BoolArray, FloatArray, IntArray
 
+_Row = tuple[int, int, int, float, IntArray]
 CLIQUE = -1
 """In ``Rows.source``: goods of which an agent may hold one, from conflicts and quotas of 1 together."""
 
@@ -62,8 +63,8 @@ class Rows:
 
     def membership(self, n_pairs: int) -> sp.csr_array:
         """Return the incidence matrix, shape (n_rows, n_pairs)."""
-        ones = np.ones(len(self.member))
-        return sp.csr_array((ones, self.member, self.member_start), shape=(self.n_rows, n_pairs))
+        row = np.repeat(np.arange(self.n_rows), np.diff(self.member_start))
+        return sp.csr_array((np.ones(len(row)), (row, self.member)), shape=(self.n_rows, n_pairs))
 
 
 def build_rows(
@@ -97,29 +98,40 @@ def build_rows(
         single[:, k] = binds[:, k] & ~soft[k] & (bound.upper == 1)
     signatures, which = np.unique(single, axis=0, return_inverse=True)
     cliques = [_cliques(inside[signature], conflict_pairs, n_goods) for signature in signatures]
+    lower = np.array([bound.lower for bound in bound_sets]).reshape(len(bound_sets), n)
+    upper = np.array([bound.upper for bound in bound_sets]).reshape(len(bound_sets), n)
     parts = _Parts()
+    known: dict[tuple[bytes, ...], list[_Row]] = {}
     for i in range(n):
         first = int(acceptable.indptr[i])
         goods = acceptable.indices[first : acceptable.indptr[i + 1]]
-        copies = per_agent[goods]
-        for members in _restricted(cliques[which.ravel()[i]][:, goods]):
-            parts.add(CLIQUE, 0, 1, np.inf, first + np.flatnonzero(members))
-        for k in np.flatnonzero(binds[i]).tolist():
-            bound, held = bound_sets[k], inside[k, goods]
-            reach = int(copies[held].sum())
-            members = first + np.flatnonzero(held)
-            if soft[k]:
-                for step in np.flatnonzero(np.diff(bound.marginals) < 0):
-                    if step + 1 < reach:
-                        fall = float(bound.marginals[step] - bound.marginals[step + 1])
-                        parts.add(k, 0, int(step) + 1, fall, members)
-                continue
-            lower, upper = int(bound.lower[i]), int(bound.upper[i])
-            told = bool(single[i, k]) and (copies[held] <= 1).all()  # by the cliques
-            if upper >= reach or told:
-                upper = UNBOUNDED
-            if lower > 0 or upper < UNBOUNDED:
-                parts.add(k, lower, upper, np.inf, members)
+        # Agents who accept the same under the same bounds have the same rows.
+        key = (goods.tobytes(), binds[i].tobytes(), lower[:, i].tobytes(), upper[:, i].tobytes())
+        if key not in known:
+            copies = per_agent[goods]
+            mine: list[_Row] = [
+                (CLIQUE, 0, 1, np.inf, np.flatnonzero(members))
+                for members in _restricted(cliques[which.ravel()[i]][:, goods])
+            ]
+            for k in np.flatnonzero(binds[i]).tolist():
+                bound, held = bound_sets[k], inside[k, goods]
+                reach = int(copies[held].sum())
+                members = np.flatnonzero(held)
+                if soft[k]:
+                    for step in np.flatnonzero(np.diff(bound.marginals) < 0):
+                        if step + 1 < reach:
+                            fall = float(bound.marginals[step] - bound.marginals[step + 1])
+                            mine.append((k, 0, int(step) + 1, fall, members))
+                    continue
+                least, most = int(lower[k, i]), int(upper[k, i])
+                told = bool(single[i, k]) and (copies[held] <= 1).all()  # by the cliques
+                if most >= reach or told:
+                    most = UNBOUNDED
+                if least > 0 or most < UNBOUNDED:
+                    mine.append((k, least, most, np.inf, members))
+            known[key] = mine
+        for source, least, most, fall, members in known[key]:
+            parts.add(source, least, most, fall, first + members)
         parts.close()
     return parts.rows()
 

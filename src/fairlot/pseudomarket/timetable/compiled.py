@@ -6,16 +6,42 @@ nodes of an agent are plain rows, without a parent, of which a pair may be in an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse as sp
 
 from fairlot.model.hierarchy import UNBOUNDED, BoolArray, FloatArray, IntArray
 from fairlot.model.market import PseudoMarket
+from fairlot.model.rows import CLIQUE, Rows
 from fairlot.pseudomarket.compiled import CompiledMarket
 from fairlot.pseudomarket.timetable.kernels import disjoint_first
 
 
-def compile_rows(market: PseudoMarket) -> CompiledMarket:
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """An inequality that every bundle of an agent satisfies, beyond her rows.
+
+    Parameters
+    ----------
+    agent : int
+        Whose.
+    pairs : IntArray
+        Positions among the market's acceptable pairs.
+    times : IntArray
+        How often each counts.
+    upper : int
+        The bound.
+    """
+
+    agent: int
+    pairs: IntArray
+    times: IntArray
+    upper: int
+
+
+def compile_rows(market: PseudoMarket, cuts: Sequence[Cut] = ()) -> CompiledMarket:
     """Scale and presolve a market by its rows.
 
     Pairs of goods without supply, pairs that nobody would take, and copies that lower bounds force on an
@@ -25,8 +51,10 @@ def compile_rows(market: PseudoMarket) -> CompiledMarket:
     ----------
     market : PseudoMarket
         With a feasible assignment.
+    cuts : sequence of Cut
+        More rows.
     """
-    rows = market.rows
+    rows = _with_cuts(market.rows, cuts)
     n_pairs = market.values.nnz
     member = rows.membership(n_pairs)
     membership, bounds = market.supply_sets
@@ -59,9 +87,7 @@ def compile_rows(market: PseudoMarket) -> CompiledMarket:
     owner = rows.agent[kept]
     node_start = np.searchsorted(owner, np.arange(market.n_agents + 1)).astype(np.int64)
     held = sp.csr_array(member[kept][:, pairs])
-    order, _ = disjoint_first(
-        node_start, held.indptr.astype(np.int64), held.indices.astype(np.int64), len(pairs)
-    )
+    order, _ = disjoint_first(node_start, *repeated(held), len(pairs))
     kept, chain = kept[order], _chains(sp.csr_array(held[order]))
     cap = cap_of[pairs]
     counts = np.bincount(agent, minlength=market.n_agents)
@@ -100,15 +126,43 @@ def incidence(compiled: CompiledMarket) -> sp.csr_array:
     return matrix
 
 
+def repeated(member: sp.csr_array) -> tuple[IntArray, IntArray]:
+    """List the pairs of each row, each as often as it counts: offsets and pairs."""
+    member.sort_indices()
+    times = member.data.astype(np.int64)
+    ends = np.concatenate([[0], np.cumsum(times)])[member.indptr]
+    return ends.astype(np.int64), np.repeat(member.indices, times).astype(np.int64)
+
+
 def _chains(member: sp.csr_array) -> IntArray:
-    """List the nodes of each pair, padded with -1."""
-    by_pair = sp.csc_array(member)
-    by_pair.sort_indices()
-    counts = np.diff(by_pair.indptr)
-    chain = np.full((member.shape[1], int(counts.max(initial=0))), -1, dtype=np.int64)
-    pair = np.repeat(np.arange(member.shape[1]), counts)
-    chain[pair, np.arange(len(pair)) - by_pair.indptr[pair]] = by_pair.indices
+    """List the nodes of each pair, each as often as it counts it, padded with -1."""
+    start, node = repeated(sp.csr_array(member.T))
+    counts = np.diff(start)
+    chain = np.full((len(counts), int(counts.max(initial=0))), -1, dtype=np.int64)
+    pair = np.repeat(np.arange(len(counts)), counts)
+    chain[pair, np.arange(len(pair)) - start[pair]] = node
     return chain
+
+
+def _with_cuts(rows: Rows, cuts: Sequence[Cut]) -> Rows:
+    """Add cuts to the rows of their agents; a pair counted twice is listed twice."""
+    if not cuts:
+        return rows
+    owner = np.concatenate([rows.agent, [cut.agent for cut in cuts]]).astype(np.int64)
+    order = np.argsort(owner, kind="stable")
+    lists = np.split(rows.member, rows.member_start[1:-1]) if rows.n_rows else []
+    lists += [np.repeat(cut.pairs, cut.times) for cut in cuts]
+    lists = [lists[k] for k in order.tolist()]
+    nothing = np.zeros(len(cuts), dtype=np.int64)
+    return Rows(
+        start=np.searchsorted(owner[order], np.arange(len(rows.start))).astype(np.int64),
+        lower=np.concatenate([rows.lower, nothing])[order],
+        upper=np.concatenate([rows.upper, np.array([cut.upper for cut in cuts])])[order],
+        penalty=np.concatenate([rows.penalty, np.full(len(cuts), np.inf)])[order],
+        source=np.concatenate([rows.source, nothing + CLIQUE])[order],
+        member_start=np.concatenate([[0], np.cumsum([len(one) for one in lists])]).astype(np.int64),
+        member=np.concatenate(lists).astype(np.int64),
+    )
 
 
 def _held(chain: IntArray, upper: FloatArray, cap: FloatArray) -> BoolArray:

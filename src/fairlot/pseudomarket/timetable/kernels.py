@@ -49,6 +49,7 @@ def disjoint_first(
             free = True
             for k in range(member_start[a], member_start[a + 1]):
                 free &= not taken[member[k]]
+                free &= k == member_start[a] or member[k] != member[k - 1]
             if free:
                 for k in range(member_start[a], member_start[a + 1]):
                     taken[member[k]] = True
@@ -100,7 +101,7 @@ def factorise(
         for a in range(d, r):
             row = low[a - d]
             for k in range(member_start[first + a], member_start[first + a + 1]):
-                spread[member[k]] = weight[member[k]]
+                spread[member[k]] += weight[member[k]]
             for b in range(a + 1):
                 for k in range(member_start[first + b], member_start[first + b + 1]):
                     row[b] += spread[member[k]]

@@ -70,6 +70,9 @@ class TimetableEquilibrium(Equilibrium):
         Where the outcome is IMPOSSIBLE.
     extra_seats : tuple of (str, int)
         Seats added because the caller allowed it, by good.
+    outside_hull : tuple of str
+        Agents whose equilibrium copies are worth more than any lottery of their own bundles: their rows do
+        not describe their bundles, and nothing is proved impossible.
     """
 
     outcome: Outcome | None = None
@@ -79,6 +82,7 @@ class TimetableEquilibrium(Equilibrium):
     integer_programs: int = 0
     impossibility: Impossibility | None = None
     extra_seats: tuple[tuple[str, int], ...] = ()
+    outside_hull: tuple[str, ...] = ()
 
     def lottery(self) -> Lottery:
         """Return the lottery over assignments that has exactly these shares.

@@ -21,7 +21,7 @@ import scipy.sparse as sp
 from fairlot.certificate import Certificate, Stats, Status
 from fairlot.errors import InvalidProblemError
 from fairlot.lottery.terms import lottery_of_terms, shares_of_terms
-from fairlot.lottery.wolfe import Hull, nearest_lottery
+from fairlot.lottery.wolfe import Hull, free_cells, nearest_lottery
 from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 from fairlot.model.lotteries import Lottery
 from fairlot.model.market import PseudoMarket, utilities
@@ -32,18 +32,21 @@ from fairlot.pseudomarket.equilibrium import Equilibrium, budget_gap
 from fairlot.pseudomarket.joint.start import prices_of_money
 from fairlot.pseudomarket.polish import polish
 from fairlot.pseudomarket.preconditions import Infeasibility
-from fairlot.pseudomarket.timetable.compiled import compile_rows
+from fairlot.pseudomarket.timetable.compiled import Cut, compile_rows
 from fairlot.pseudomarket.timetable.fallback import fair_lottery
 from fairlot.pseudomarket.timetable.feasible import rows_feasible
+from fairlot.pseudomarket.timetable.hull import separating_cut
 from fairlot.pseudomarket.timetable.path import follow_rows
 from fairlot.pseudomarket.timetable.result import Impossibility, Outcome, TimetableEquilibrium
-from fairlot.pseudomarket.timetable.vertex import Face, optimal_face, treat_alike, vertex
+from fairlot.pseudomarket.timetable.vertex import optimal_face, treat_alike, vertex
 from fairlot.verify.branching import best_lotteries
 from fairlot.verify.timetable import REQUIRED, lottery_losses, verify_timetable
 
 _ATTEMPTS = 4
 """Paths of different weights, until one is certified."""
 _ROUNDS = 5
+_CUT_ROUNDS = 30
+"""Times that rows are added for agents whose copies are outside the hull of their own bundles."""
 _LOWER = 0.3
 _LOSS = 1e-6
 _EXACT = 1e-11
@@ -128,7 +131,8 @@ class _Claim:
     deviation: float
     late: bool
     impossibility: Impossibility | None = None
-    face: Face | None = None
+    outside: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    x: FloatArray = field(default_factory=lambda: np.empty(0))
     extra_seats: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -169,6 +173,7 @@ class _Claim:
             integer_programs=0 if hull is None else hull.integer_programs,
             impossibility=self.impossibility,
             extra_seats=self.extra_seats,
+            outside_hull=tuple(market.agents[i] for i in self.outside.tolist()),
         )
 
 
@@ -186,14 +191,31 @@ class _Search:
 
     def run(self) -> _Claim:
         """Follow paths of different weights until a claim is certified, or its impossibility proved."""
+        cuts: list[Cut] = []
         compiled = compile_rows(self.market)
-        for attempt in range(_ATTEMPTS):
-            point = self._equilibrium(compiled, self.seed + attempt)
-            claim = self._claim(compiled, point)
+        attempt, rounds = 0, 0
+        while attempt < _ATTEMPTS and rounds < _CUT_ROUNDS:
+            claim = self._claim(compiled, self._equilibrium(compiled, self.seed + attempt))
             self.claims.append(claim)
             if claim.outcome is not Outcome.CLOSE or self._late():
                 break
+            found = self._cuts(compiled, claim)
+            cuts += found
+            if found:
+                compiled, rounds = compile_rows(self.market, cuts), rounds + 1
+            else:
+                attempt += 1
         return min(self.claims, key=lambda claim: claim.rank)
+
+    def _cuts(self, compiled: CompiledMarket, claim: _Claim) -> list[Cut]:
+        """Find rows for those whose copies are no lottery of their own bundles."""
+        if compiled.n_pairs == 0:
+            return []
+        part = free_cells(claim.x)
+        copies = compiled.copies(claim.x)
+        who = np.union1d(claim.outside, compiled.agent[part]).tolist()
+        found = (separating_cut(self.market, i, copies) for i in who)
+        return [cut for cut in found if cut is not None]
 
     def instead(self, claim: _Claim) -> _Claim:
         """Publish, where no lottery is an equilibrium, the one that gives everybody most of her share."""
@@ -261,7 +283,8 @@ class _Search:
         lottery, shares = self._lottery(compiled, x, base, free, hull)
         certificate = verify_timetable(market, prices, shares, lottery, row_prices=row_prices, tol=self.tol)
         outcome = Outcome.EXACT if certificate.passed else Outcome.CLOSE
-        if impossibility is not None:
+        outside = _outside(compiled, x, prices)
+        if impossibility is not None and not len(outside):
             outcome = Outcome.IMPOSSIBLE
         wanted = sp.csr_array(
             (compiled.copies(x), (market.pair_agent, market.pair_good)), shape=market.values.shape
@@ -278,8 +301,9 @@ class _Search:
             hull=hull,
             deviation=float(apart.max()) if apart.nnz else 0.0,
             late=self._late(),
-            impossibility=impossibility,
-            face=face,
+            impossibility=impossibility if not len(outside) else None,
+            outside=outside,
+            x=x,
         )
 
     def _lottery(
@@ -308,6 +332,13 @@ class _Search:
 
 def _separated(hull: Hull) -> bool:
     return hull.direction is not None and hull.beyond > _OUTSIDE
+
+
+def _outside(compiled: CompiledMarket, x: FloatArray, prices: FloatArray) -> IntArray:
+    """Find agents whose rows promise more than any lottery of their bundles is worth."""
+    demand = best_lotteries(compiled.market, prices)
+    more = utilities(compiled.market, compiled.copies(x)) - demand.value
+    return np.flatnonzero(more > _LOSS * demand.scale)
 
 
 def _deprived(compiled: CompiledMarket, point: Point, epsilon: FloatArray) -> BoolArray:

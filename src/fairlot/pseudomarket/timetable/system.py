@@ -20,7 +20,7 @@ from fairlot.pseudomarket.joint.newton import Linearization
 from fairlot.pseudomarket.joint.smoothing import Effort
 from fairlot.pseudomarket.joint.start import fair_copies, lending
 from fairlot.pseudomarket.joint.system import JointSystem, Residual, State
-from fairlot.pseudomarket.timetable.compiled import incidence
+from fairlot.pseudomarket.timetable.compiled import incidence, repeated
 from fairlot.pseudomarket.timetable.kernels import (
     demand_factors,
     disjoint_first,
@@ -54,8 +54,7 @@ class RowSystem(JointSystem):
         super().__init__(compiled, epsilon, pair_weight, lending(compiled))
         self.incidence = incidence(compiled)
         self.members_of = self.incidence.T.tocsr()
-        self.row_start = self.incidence.indptr.astype(np.int64)
-        self.row_member = self.incidence.indices.astype(np.int64)
+        self.row_start, self.row_member = repeated(self.incidence)
         counts = np.diff(compiled.node_start)
         # The compiled order is such an order already.
         _, self.disjoint = disjoint_first(

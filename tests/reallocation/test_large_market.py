@@ -433,7 +433,7 @@ def test_beliefs_from_many_picks_are_the_truth():
 
 @pytest.mark.slow
 def test_numbers_a_demonstration_of_doctors_with_menus():
-    """40 doctors × 6 case types, 35 to 55 cases each, lognormal beliefs of width .45, loads capped at +20%."""
+    """40 doctors × 6 case types, 35 to 55 cases each, lognormal beliefs, loads capped at +20%."""
     rng = np.random.default_rng(1)
     ability = rng.normal(0.0, 0.15, (40, 1)) + 0.25 * rng.normal(size=(40, 6))
     mix, load = rng.dirichlet(np.full(6, 4.0), 40), rng.uniform(35, 55, (40, 1))

@@ -25,8 +25,8 @@ from fairlot.reallocation.support.search import climb_from, rough_start
 from fairlot.reallocation.support.smooth import Blocks, Climber, menu_value
 from fairlot.reallocation.support.terms import Terms
 
-_SHORT, _LONG = 2_000, 40_000
-_KEPT = 6
+_SHORT, _LONG = 1_000, 15_000
+_KEPT = 4
 _MOST_BLOCKS = 100
 
 
@@ -70,9 +70,13 @@ def best_known(
         if len(rays) and ((rays < 0).any(axis=1) & (rays > 0).any(axis=1)).all():
             known = max(known, menu_value(types, rays, w))
             improved.append(polished(program, rays / program.counts, _SHORT, seed))
+    # random steps may leave a worthless ray with nothing to give away
+    improved = [(value, rays[(rays < 0).any(axis=1)]) for value, rays in improved if value > 0]
     improved.sort(key=lambda pair: -pair[0])
     longer = [polished(program, rays, _LONG, seed) for _, rays in improved[:_KEPT]]
-    cut = [menu_value(types, terms.full(rays * program.counts), w) for _, rays in longer]
+    cut = [
+        menu_value(types, terms.full(rays[(rays < 0).any(axis=1)] * program.counts), w) for _, rays in longer
+    ]
     return max([known, *cut])
 
 

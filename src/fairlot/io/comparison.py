@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +14,7 @@ from fairlot.baselines.exchanges import Saved
 from fairlot.baselines.measures import Measures
 from fairlot.baselines.mechanisms import Baseline
 from fairlot.errors import InvalidProblemError, Issue
+from fairlot.io.folders import write_file
 from fairlot.model.tasks import ReallocationProblem
 
 _RANKS = 10
@@ -120,10 +121,9 @@ def write_table(path: str | Path, records: Sequence[Mapping[str, Any]]) -> None:
     refuse_table(path)
     target = Path(path)
     table = pl.DataFrame([dict(record) for record in records], infer_schema_length=None)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
-        finished = Path(folder) / target.name
-        if target.suffix == ".csv":
-            table.write_csv(finished)
-        else:
-            table.write_parquet(finished)
-        finished.replace(target)
+    out = io.BytesIO()
+    if target.suffix == ".csv":
+        table.write_csv(out)
+    else:
+        table.write_parquet(out)
+    write_file(target, out.getvalue())

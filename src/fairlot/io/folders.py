@@ -25,6 +25,25 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+def write_file(path: str | Path, data: bytes) -> None:
+    """Write a file in one step, in the place of one that is there.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where to; its folder must exist.
+    data : bytes
+        Contents.
+    """
+    target = Path(os.path.abspath(path))
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
+    try:
+        draft.write_bytes(data)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def write_folder(folder: str | Path, files: Mapping[str, bytes]) -> None:
     """Write files as a folder that is new, or empty so far.
 

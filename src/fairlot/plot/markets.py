@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -19,12 +19,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from fairlot.model.shares import RandomAllocation
-    from fairlot.pseudomarket.equilibrium import Equilibrium
 
 
-def _solved(equilibrium: Equilibrium) -> tuple[FloatArray, RandomAllocation]:
+class Solved(Protocol):
+    """What these pictures read of an equilibrium, as solved or as a result folder publishes it."""
+
+    @property
+    def market(self) -> PseudoMarket:
+        """The market."""
+
+    @property
+    def prices(self) -> FloatArray | None:
+        """Money per copy, shape (n_goods,)."""
+
+    @property
+    def shares(self) -> RandomAllocation | None:
+        """Expected copies."""
+
+
+def _solved(equilibrium: Solved) -> tuple[FloatArray, RandomAllocation]:
     if equilibrium.prices is None or equilibrium.shares is None:
-        msg = f"there is nothing to draw: {equilibrium.infeasibility}"
+        msg = "there is nothing to draw: no assignment respects every bound"
         raise ValueError(msg)
     return equilibrium.prices, equilibrium.shares
 
@@ -44,12 +59,12 @@ def wanted_for_free(market: PseudoMarket) -> IntArray:
     return np.bincount(market.pair_good, copies, minlength=market.n_goods).astype(np.int64)
 
 
-def plot_prices(equilibrium: Equilibrium, ax: Axes | None = None) -> Axes:
+def plot_prices(equilibrium: Solved, ax: Axes | None = None) -> Axes:
     """Draw prices against popularity: copies wanted if all were free, per copy there is.
 
     Parameters
     ----------
-    equilibrium : Equilibrium
+    equilibrium : Equilibrium or PublishedEquilibrium
         A solved market.
     ax : matplotlib.axes.Axes, optional
         Where to draw.
@@ -88,7 +103,7 @@ def plot_prices(equilibrium: Equilibrium, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_shares(equilibrium: Equilibrium, ax: Axes | None = None) -> Axes:
+def plot_shares(equilibrium: Solved, ax: Axes | None = None) -> Axes:
     """Draw expected copies as a map of agents by goods, dearest goods first.
 
     Parameters
@@ -110,7 +125,7 @@ def plot_shares(equilibrium: Equilibrium, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_supply(equilibrium: Equilibrium, ax: Axes | None = None) -> Axes:
+def plot_supply(equilibrium: Solved, ax: Axes | None = None) -> Axes:
     """Draw copies wanted for free, copies there are and copies given, by good, dearest first.
 
     Parameters
@@ -148,7 +163,7 @@ def plot_supply(equilibrium: Equilibrium, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_envy(equilibrium: Equilibrium, ax: Axes | None = None, *, most: int = 60) -> Axes:
+def plot_envy(equilibrium: Solved, ax: Axes | None = None, *, most: int = 60) -> Axes:
     r"""Draw what each agent would get from every other's expected copies, relative to her own.
 
     Parameters

@@ -23,7 +23,7 @@ from fairlot.model.market import PseudoMarket, utilities
 from fairlot.model.rows import CLIQUE
 from fairlot.model.shares import RandomAllocation
 from fairlot.verify.branching import best_lotteries
-from fairlot.verify.demand import best_affordable
+from fairlot.verify.demand import Demand, best_affordable
 
 _CLOSE = 1e-7
 
@@ -161,6 +161,11 @@ class Explanation:
         }
 
 
+def demand_at(market: PseudoMarket, prices: FloatArray) -> Demand:
+    """Compute what everybody can get at prices, whether or not her quotas cross."""
+    return best_lotteries(market, prices) if market.crossings else best_affordable(market, prices)
+
+
 def explain_agent(
     market: PseudoMarket,
     prices: FloatArray,
@@ -168,6 +173,7 @@ def explain_agent(
     agent: str,
     *,
     assignment: Mapping[str, int] | None = None,
+    demand: Demand | None = None,
 ) -> Explanation:
     """Explain one agent's lottery, and her draw if there was one.
 
@@ -183,6 +189,8 @@ def explain_agent(
         Her id.
     assignment : mapping of str to int, optional
         Copies by good that the draw gave her.
+    demand : Demand, optional
+        What everybody can get at these prices, where it is at hand: it is the same for all agents.
 
     Raises
     ------
@@ -213,7 +221,8 @@ def explain_agent(
     copies = np.zeros(market.values.nnz)
     copies[mine] = given[goods]
     crossing = bool(market.crossings)
-    demand = best_lotteries(market, prices) if crossing else best_affordable(market, prices)
+    if demand is None:
+        demand = demand_at(market, prices)
     alpha = float(demand.money_value[i])
     left = market.base_values[mine] - alpha * prices[goods]
     full = _full_rows(market, i, copies) if crossing else _full_quotas(market, mine, copies)

@@ -38,6 +38,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from fairlot.certificate import Certificate, Check
+from fairlot.errors import InvalidProblemError, Issue
 from fairlot.model.constraints import BoundSet
 from fairlot.model.hierarchy import UNBOUNDED, BoolArray, IntArray
 from fairlot.model.lotteries import UNDECLARED, Assignment, CellSets, Decomposition, Lottery
@@ -86,7 +87,14 @@ def verify_lottery(
         Whose constraints every realisation must respect.
     tol : float
         Largest difference in expected copies that passes; all other checks are exact.
+
+    Raises
+    ------
+    InvalidProblemError
+        If the lottery is drawn by terms: :func:`~fairlot.verify.timetable.verify_terms` checks these.
     """
+    if lottery.drawn_by == "terms":
+        raise InvalidProblemError([Issue("lottery", found="drawn by terms", expected="drawn by a walk")])
     checks = [
         _same_ids(lottery, shares.agents, shares.goods),
         _expectations(lottery, shares, tol),

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import LinAlgError
+from scipy.sparse.linalg import LinearOperator
 
 from fairlot.model.hierarchy import FloatArray
 from fairlot.pseudomarket.compiled import CompiledMarket, Point
@@ -221,6 +222,36 @@ class NashProgram:
         reached = self._mu(now.moved(affine, min(1.0, self._longest(now, affine))))
         centring = min(1.0, max((reached / mu) ** 3, 1e-4))
         return system.direction(missing, weights, max(centring * mu, mu_end), affine)
+
+    def response(self, state: NashState) -> LinearOperator:
+        r"""Differentiate spending by the logarithms of weights at a solved state.
+
+        Factorises once; a product costs one solution with the factors. Shape (n_agents, n_agents).
+        """
+        system, price = _System(self, state), self.layout.transposed @ state.q
+        layout, mu = self.layout, self._mu(state)
+        level = state.weight * state.utility
+        nothing = _Residuals(
+            dual=np.zeros(layout.n_holdings),
+            room=np.zeros(len(self.capped)),
+            over=np.zeros(len(self.over)),
+            under=np.zeros(len(self.under)),
+            tied=np.zeros(len(self.tied)),
+            supply=np.zeros(len(state.q)),
+            utility=np.zeros(layout.n_agents),
+            primal=0.0,
+            worst_dual=0.0,
+        )
+        still = system.direction(nothing, level, mu, None)
+
+        def product(change: FloatArray) -> FloatArray:
+            step = system.direction(nothing, level * (1.0 + change.ravel()), mu, None)
+            dx, dq = step.x - still.x, step.q - still.q
+            paid = dx * price + state.x * (layout.transposed @ dq)
+            return np.asarray(layout.per_agent(paid) + self.forced_cost_rows @ dq)
+
+        n = layout.n_agents
+        return LinearOperator((n, n), matvec=product, dtype=np.float64)
 
     def recentre(self, state: NashState, mu: float, weights: FloatArray) -> NashState:
         """Lift complementary products that are far below μ, so that a warm start has room to move."""

@@ -224,6 +224,8 @@ class _Attempt:
         itinerary = _ONE_BOUND_ITINERARY if fold_first else _ITINERARY
         trips = [trip for trip in itinerary if method in ("auto", trip[0])]
         for k, (road, more, share) in enumerate(trips):
+            if self.claims and self._late() and road != "nash":
+                continue  # out of time: only the road that always brings something is still taken
             deadline = self._deadline(share if k + 1 < len(trips) else 1.0)
             found = self._travel(road, point, self.seed + more, deadline)
             if self._accept(found, road) or self._spent():
@@ -261,7 +263,9 @@ class _Attempt:
 
         compiled, reporter = self.compiled, self.reporter
         if road == "nash":
-            return search_weights(compiled, tol=self.tol, deadline=deadline, reporter=reporter)
+            return search_weights(
+                compiled, tol=self.tol, deadline=deadline, max_iter=self._left(), reporter=reporter
+            )
         if road == "joint":
             return solve_joint(
                 compiled,
@@ -274,7 +278,13 @@ class _Attempt:
             )
         tol = _ONE_BOUND_TOL if self.one_bound else _PATH_TOL
         return solve_price_path(
-            compiled, start=start, tol=tol, deadline=deadline, seed=seed, reporter=reporter
+            compiled,
+            start=start,
+            tol=tol,
+            deadline=deadline,
+            max_iter=self._left(),
+            seed=seed,
+            reporter=reporter,
         )
 
     def _go_on(self, found: Point, deadline: float | None) -> Point:

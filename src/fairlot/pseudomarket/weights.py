@@ -6,9 +6,12 @@ sought weights are a fixed point of
 .. math:: \log w_i \leftarrow \log w_i + \frac{b_i - b'_i(w)}{w_i},
 
 satiated agents with money left aside. Anderson mixing of the last few iterates speeds it up; where that
-makes things worse a damped step follows. The iteration may stall away from equilibrium. It is a road that
-never comes back empty-handed: each of its iterates is feasible, clears, and is an exact strong equilibrium
-for the budgets that it spends.
+makes things worse a damped step follows. Whenever it stalls, or comes near, Newton's method on
+:math:`b'(w) = b` in :math:`\log w` takes over as long as it gains: the derivative of spending is known from
+the factors of the last program, one solution with them a product, and the linear system is solved by GMRES.
+(Not where everything is sold and everybody full: there the program leaves the level of prices open.)
+The search may stall away from equilibrium. It is a road that never comes back empty-handed: each of its
+iterates is feasible, clears, and is an exact strong equilibrium for the budgets that it spends.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator, gmres
 
 from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 from fairlot.progress import NullReporter, Reporter
@@ -31,6 +35,15 @@ _LONGEST = 0.7
 """Largest change of a weight's logarithm in one step."""
 _LOST = 30.0
 """Factor over the least distance met at which to go back there and step half as far."""
+_NEAR = 1e-3
+"""Worst relative gap from which Newton's method is worth its price."""
+_STALLED = 6
+"""Programs without a better iterate after which Newton's method is tried."""
+_PRODUCTS = 60
+"""Most products with the derivative for one Newton step."""
+_NEWTON_LONGEST = 1.0
+_GRACE = 1.0
+"""Seconds beyond the deadline in which the best iterate may still be made exact."""
 _LEAST, _MOST = 1e-9, 1e6
 """Weights over budgets: poor agents under lower quotas go to the least, the satiated to the most."""
 
@@ -40,6 +53,7 @@ def search_weights(
     *,
     tol: float = 1e-9,
     deadline: float | None = None,
+    max_iter: int | None = None,
     max_programs: int = 200,
     reporter: Reporter | None = None,
 ) -> Point:
@@ -54,6 +68,8 @@ def search_weights(
         the rest is for polishing.
     deadline : float, optional
         Reading of ``time.monotonic`` at which to stop.
+    max_iter : int, optional
+        Factorisations after which no further program is begun.
     max_programs : int
         Most convex programs to solve.
     reporter : Reporter
@@ -73,22 +89,30 @@ def search_weights(
     state = search.levelled(state)
     best, least = (weights, state), search.distance(state)
     history: list[tuple[FloatArray, FloatArray]] = []
-    damping = 1.0
+    damping, idle_programs, patience = 1.0, 0, 0
     for _ in range(max_programs):
         gap = search.gap(state)
         worst = float(np.abs(gap / compiled.budget).max(initial=0.0))
         reporter.update(residual=worst)
-        if worst <= arrived or (deadline is not None and time.monotonic() > deadline):
+        late = deadline is not None and time.monotonic() > deadline
+        if worst <= arrived or late or (max_iter is not None and steps >= max_iter):
             break
         mu = float(np.clip(1e-2 * worst, 1e-8, mu))
-        step = gap / np.minimum(weights, 4.0 * compiled.budget)
-        history = [*history[-_MEMORY + 1 :], (np.log(weights), step)]
-        change = damping * np.clip(_mix(history) - history[-1][0], -_LONGEST, _LONGEST)
+        by_newton = search.roots is None and patience == 0 and (worst <= _NEAR or idle_programs >= _STALLED)
+        if by_newton:
+            (weights, state), history = best, []
+            change = np.clip(search.newton(state), -_NEWTON_LONGEST, _NEWTON_LONGEST)
+        else:
+            step = gap / np.minimum(weights, 4.0 * compiled.budget)
+            history = [*history[-_MEMORY + 1 :], (np.log(weights), step)]
+            change = damping * np.clip(_mix(history) - history[-1][0], -_LONGEST, _LONGEST)
         weights = np.clip(weights * np.exp(change), _LEAST * compiled.budget, _MOST * compiled.budget)
         state, taken = search.solve(weights, mu, state, deadline)
         steps += taken
         state = search.levelled(state)
         distance = search.distance(state)
+        idle_programs = 0 if distance < 0.9 * least else idle_programs + 1
+        patience = 2 * _STALLED if by_newton and distance >= least else max(patience - 1, 0)
         if distance < least:
             best, least = (weights, state), distance
             damping = min(1.0, 1.5 * damping)
@@ -96,7 +120,8 @@ def search_weights(
             (weights, state), history = best, []
             damping = max(0.5 * damping, 0.05)
     # The last digits cost little, and what is handed out has to clear.
-    state, taken, _ = search.program.solve(best[0], 1e-10, best[1], max_steps=30)
+    grace = None if deadline is None else max(deadline, time.monotonic()) + _GRACE
+    state, taken, _ = search.program.solve(best[0], 1e-10, best[1], grace, max_steps=30)
     state = search.levelled(state)
     worst = float(np.abs(search.gap(state) / compiled.budget).max(initial=0.0))
     done = worst <= 10.0 * arrived
@@ -151,6 +176,23 @@ class _Search:
         """Unspent money (below 0: overspent); 0 for the satiated unless they overspend."""
         left = self.compiled.budget - self.program.cost(state.x, state.q)
         return np.where(self._satiated(state) & (left > 0), 0.0, left)
+
+    def newton(self, state: NashState) -> FloatArray:
+        """Return the change of the logarithms of weights at which spending would meet budgets."""
+        gap, response = self.gap(state), self.program.response(state)
+        fixed = (gap == 0.0) | self.program.idle
+        if fixed.all():
+            return np.zeros_like(gap)
+
+        def product(change: FloatArray) -> FloatArray:
+            more = response.matvec(np.where(fixed, 0.0, change.ravel()))
+            return np.where(fixed, 0.0, more / self.compiled.budget)
+
+        n = len(gap)
+        system = LinearOperator((n, n), matvec=product, dtype=np.float64)
+        products = min(_PRODUCTS, int((~fixed).sum()))
+        change, _ = gmres(system, gap / self.compiled.budget, rtol=1e-3, restart=products, maxiter=1)
+        return np.where(np.isfinite(change) & ~fixed, change, 0.0)
 
     def distance(self, state: NashState) -> float:
         """How much utility at true budgets differs from what agents get, at worst and relatively."""

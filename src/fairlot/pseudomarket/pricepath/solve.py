@@ -29,6 +29,7 @@ def solve_price_path(
     start: Point | None = None,
     tol: float = 1e-10,
     deadline: float | None = None,
+    max_iter: int | None = None,
     seed: int = 0,
     reporter: Reporter | None = None,
 ) -> Point:
@@ -48,6 +49,8 @@ def solve_price_path(
         Largest product of a complementary pair at the end, in scaled units.
     deadline : float, optional
         ``time.monotonic`` value at which to stop.
+    max_iter : int, optional
+        Most factorisations, over all paths.
     seed : int
         Of the random weights; unless it is 0 they are drawn for the first path too.
     reporter : Reporter, optional
@@ -86,12 +89,22 @@ def solve_price_path(
     rng = np.random.default_rng(seed)
     drawn, shares = seed != 0, np.full(compiled.n_agents, _MONEY_SHARE)
     simple = wants_one_bound(compiled)
+    left = np.inf if max_iter is None else max_iter
     for _ in range(_ATTEMPTS):
         layout = lay_out(compiled, shares, rng if drawn else None)
         with np.errstate(all="ignore"):  # numerical trouble ends a path, it is no error
-            clearing, progress = _descend(layout, _start(layout, start), tol, simple, deadline, reporter)
+            clearing, progress = _descend(
+                layout,
+                _start(layout, start),
+                tol,
+                simple,
+                int(min(left, _MOST_FACTORIZATIONS)),
+                deadline,
+                reporter,
+            )
+        left -= progress.factorizations
         ends.append((layout, progress))
-        if deadline is not None and time.monotonic() > deadline:
+        if left <= 0 or (deadline is not None and time.monotonic() > deadline):
             break
         if progress.note and progress.position.mu > _NEAR_END:
             drawn, start = drawn or start is None, None
@@ -106,7 +119,13 @@ def solve_price_path(
 
 
 def _descend(
-    layout: Layout, position: Position, tol: float, simple: bool, deadline: float | None, reporter: Reporter
+    layout: Layout,
+    position: Position,
+    tol: float,
+    simple: bool,
+    most: int,
+    deadline: float | None,
+    reporter: Reporter,
 ) -> tuple[Clearing, Progress]:
     """Follow one path: agents under one bound first as such, down to where that is accurate."""
     kappa = 2.0 / _usual_price(layout)
@@ -117,7 +136,7 @@ def _descend(
     for kind, end in stages:
         clearing = kind(layout, kappa)
         progress = follow(
-            clearing, position, tol=end, most=_MOST_FACTORIZATIONS, deadline=deadline, reporter=reporter
+            clearing, position, tol=end, most=most - spent, deadline=deadline, reporter=reporter
         )
         spent += progress.factorizations
         position = progress.position

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 from scipy.optimize import Bounds, minimize
 
@@ -312,7 +311,3 @@ def _smoothed(
                 )
             q += 1
     return total
-
-
-Parameters = tuple[Blocks, npt.NDArray[np.float64]]
-"""Blocks, and parameters in the layout of their shape."""

@@ -75,12 +75,9 @@ def bound_single(
     deadline : float
         Of ``time.time``.
     """
-    starts = [program.first_box(block, i) for i in block]
-    if (program.w[list(block)] <= 0).any():
-        starts = starts[:1]  # what is worth nothing goes in full, and one such task is enough
-        for i in block:
-            if program.w[i] <= 0:
-                starts = [program.first_box(block, i)]
+    # what is worth nothing goes in full, and one such task is enough
+    worthless = [i for i in block if program.w[i] <= 0]
+    starts = [program.first_box(block, i) for i in worthless[:1] or block]
     capacity = 4096
     lows, highs = np.empty((capacity, program.n_tasks)), np.empty((capacity, program.n_tasks))
     bounds = np.empty(capacity)

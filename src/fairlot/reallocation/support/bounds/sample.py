@@ -28,6 +28,7 @@ from fairlot.reallocation.support.terms import Terms
 _TOGETHER = 8
 """Parts that are worked on with the same known value, whatever the number of workers."""
 _CONFIDENCE = 0.95
+_NOTHING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +137,16 @@ def sample_bound(
     deadline = np.inf if time_limit is None else time.time() + time_limit
     program = SampleProgram.of(terms, types, w)
     known = max(remedial_gain(terms, w), best_known(terms, types, w, menus, seed))
+    # gains that are nothing beside what she has need no proof
+    reference = max(known, _NOTHING * float(np.abs(w) @ terms.endowment))
     bound, boxes, finished = known, 0, True
     for function, parts in _rounds(program):
         for at in range(0, len(parts), _TOGETHER):
-            work = partial(function, program, known=known, tolerance=tolerance, deadline=deadline)
+            work = partial(function, program, known=reference, tolerance=tolerance, deadline=deadline)
             for part in pmap(work, parts[at : at + _TOGETHER], n_jobs=n_jobs):
                 bound = max(bound, part.bound)
-                known = max(known, part.known)
+                if part.known > reference:
+                    known = reference = part.known
                 boxes += part.boxes
                 finished &= part.finished
     limit = max(first_best_gain(terms, types, w), known)

@@ -16,7 +16,7 @@ DENOMINATOR = 2**52
 """Of weights; expected copies of at most 1 are then exact floating-point numbers."""
 
 
-def lottery_of_terms(market: PseudoMarket, weights: FloatArray, copies: IntArray) -> Lottery:
+def lottery_of_terms(market: PseudoMarket, weights: FloatArray, pairs: IntArray, copies: IntArray) -> Lottery:
     """Publish weighted assignments as a lottery that is drawn by terms.
 
     Parameters
@@ -25,8 +25,10 @@ def lottery_of_terms(market: PseudoMarket, weights: FloatArray, copies: IntArray
         The market.
     weights : FloatArray, shape (n_terms,)
         Positive, adding up to about 1, heaviest first; rounded to multiples of 2^-52.
-    copies : IntArray, shape (n_terms, n_pairs)
-        Copies of every acceptable pair; within a cell they differ by at most 1.
+    pairs : IntArray, shape (n_cells,)
+        Positions, ascending, of the acceptable pairs that some term gives something of.
+    copies : IntArray, shape (n_terms, n_cells)
+        Copies of these pairs; of each pair they differ by at most 1.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def lottery_of_terms(market: PseudoMarket, weights: FloatArray, copies: IntArray
     Examples
     --------
     >>> market = PseudoMarket.from_arrays([[1.0, 1.0]], 1)
-    >>> lottery = lottery_of_terms(market, np.array([0.75, 0.25]), np.array([[1, 0], [0, 1]]))
+    >>> lottery = lottery_of_terms(market, np.array([0.75, 0.25]), np.arange(2), np.eye(2, dtype=np.int64))
     >>> lottery.expectations().of("agent1")
     {'good1': 0.75, 'good2': 0.25}
     """
@@ -46,12 +48,13 @@ def lottery_of_terms(market: PseudoMarket, weights: FloatArray, copies: IntArray
     copies = copies[first]
     order = np.lexsort((first, -whole))
     whole, copies = whole[order], copies[order]
-    used = np.flatnonzero(copies.any(axis=0))
+    given_some = copies.any(axis=0)
+    used, copies = pairs[given_some], copies[:, given_some]
     row, column = (np.argsort(ascending(ids)) for ids in (market.agents, market.goods))
     agent, good = row[market.pair_agent[used]], column[market.pair_good[used]]
     place = np.lexsort((good, agent))
     used, agent, good = used[place], agent[place], good[place]
-    copies = copies[:, used]
+    copies = copies[:, place]
     least = copies.min(axis=0)
     up = copies - least
     fraction = np.zeros(len(used), dtype=np.int64)

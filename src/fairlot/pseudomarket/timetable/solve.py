@@ -225,7 +225,8 @@ class _Search:
         found = fair_lottery(self.market, demand.value, deadline=self.deadline, reporter=self.reporter)
         if found is None:
             return claim
-        lottery = lottery_of_terms(self.market, found.weights, found.copies)
+        pairs = np.arange(self.market.values.nnz)
+        lottery = lottery_of_terms(self.market, found.weights, pairs, found.copies)
         shares = shares_of_terms(self.market, lottery)
         impossibility = replace(claim.impossibility, guarantee=found.level, guarantee_bound=found.bound)
         certificate = verify_timetable(
@@ -312,12 +313,15 @@ class _Search:
         """Publish the terms found; where there are none, the copies themselves without a lottery."""
         market = self.market
         if len(hull.weights):
-            terms = np.tile(base.astype(np.int64), (len(hull.weights), 1))
-            terms[:, free] = hull.terms
-            copies = np.tile(compiled.forced.astype(np.int64), (len(terms), 1))
-            copies[:, compiled.pairs] = terms
+            whole = compiled.forced.astype(np.int64)
+            whole[compiled.pairs] += np.rint(base).astype(np.int64)
+            chance = compiled.pairs[free]
+            whole[chance] = 1  # so that they are among the pairs in use
+            pairs = np.flatnonzero(whole)
+            terms = np.tile(whole[pairs], (len(hull.weights), 1))
+            terms[:, np.searchsorted(pairs, chance)] = hull.terms
             try:
-                lottery = lottery_of_terms(market, hull.weights, copies)
+                lottery = lottery_of_terms(market, hull.weights, pairs, terms)
                 return lottery, shares_of_terms(market, lottery)
             except InvalidProblemError:
                 pass

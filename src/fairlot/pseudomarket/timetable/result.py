@@ -34,9 +34,9 @@ class Impossibility:
     direction : FloatArray, shape (n_agents,)
         c; 0 for agents with money to spare.
     beyond : float
-        By how much the right-hand side is larger than the largest left-hand side, in mean budgets, at c of norm 1.
-        The largest is a bound of an integer program, which verification rechecks only by listing all of few
-        assignments. Infinite where no assignment of best bundles sells what has a price.
+        By how much the right-hand side is larger than the largest left-hand side, in mean budgets, at c of
+        norm 1. The largest is a bound of an integer program, which verification rechecks only by listing all
+        of few assignments. Infinite where no assignment of best bundles sells what has a price.
     guarantee : float
         θ: every agent gets at least this part of her equilibrium utility in the lottery published instead.
     guarantee_bound : float

@@ -5,12 +5,15 @@ her for the truth, everybody else's report the same:
 
 .. math:: g_i = \frac{U_i(f(\hat v_i, v_{-i})) - U_i(f(v))}{w_i},
 
-with :math:`w_i` her utility if everything were at hand. In the N-replica market
-(:mod:`fairlot.simulation.replicas`) one of her N copies lies. A mechanism is *strategy-proof in the large* if
-the gain vanishes with N; the strong equilibrium is, since a single report moves prices ever less.
+with :math:`w_i` her utility if everything were at hand (in the market as it is, for every N). In the
+N-replica market (:mod:`fairlot.simulation.replicas`) one of her N copies lies. A mechanism is
+*strategy-proof in the large* if the gain vanishes with N; the strong equilibrium is, since a single report
+moves prices ever less.
 
 Equilibria need not be unique, and a report may move the solver to another one: that is part of the gain,
-since the solver that ran is the mechanism.
+since the solver that ran is the mechanism. Where prices of the market at hand are not unique, one report
+may tip the choice however many copies there are, and the gain need not vanish: the theorem is of markets
+whose agents are drawn at random.
 
 References
 ----------
@@ -271,12 +274,10 @@ def simulate_misreports(
 
     Examples
     --------
-    >>> from fairlot.model.constraints import Quota
-    >>> values = [[10, 9, 0], [10, 1, 0], [10, 1, 0]]
-    >>> market = PseudoMarket.from_arrays(values, capacities=1, quotas=[Quota("one", max=1)])
-    >>> study = simulate_misreports(market, lies=["copy"], agents=["agent2"])
-    >>> study.runs[0].counts, round(study.runs[0].gain, 3)  # what she says is what she thinks
-    (True, 0.0)
+    >>> market = PseudoMarket.from_arrays([[5, 9, 1], [7, 6, 4], [5, 9, 6]], capacities=1)
+    >>> study = simulate_misreports(market, lies=["exaggerate"], agents=["agent1"], replicas=(1, 8))
+    >>> [(run.replicas, run.counts, round(run.gain, 3)) for run in study.runs]
+    [(1, True, 0.019), (8, True, 0.002)]
     """
     _ = market.families  # quotas that cross are a fault
     lies = list(LIES) if lies is None else list(lies)
@@ -313,7 +314,9 @@ def simulate_misreports(
 def _truth(market: PseudoMarket, mechanism: Mechanism, n: int) -> _Replica:
     copied = replicate(market, n)
     truth = play_truth(mechanism, copied)
-    return _Replica(n, copied, truth, truth.utilities(copied), entitlements(copied), popularity(copied))
+    # The unit is that of the market as it is: where seats are few, everything at hand is more in a replica.
+    unit = np.tile(entitlements(market), n)
+    return _Replica(n, copied, truth, truth.utilities(copied), unit, popularity(copied))
 
 
 def _run(replicas: Sequence[_Replica], mechanism: Mechanism, seed: int, job: _Job) -> Misreport:

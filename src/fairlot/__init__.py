@@ -77,6 +77,10 @@ if TYPE_CHECKING:
     from fairlot.reallocation.simulation import simulate
     from fairlot.reallocation.support.support import SupportFunction, support_function
     from fairlot.reallocation.value.choice import value_of_choice
+    from fairlot.simulation.budgets import simulate_budgets
+    from fairlot.simulation.misreports import simulate_misreports
+    from fairlot.simulation.preferences import simulate_preferences
+    from fairlot.simulation.withdrawal import simulate_withdrawals
     from fairlot.verify.deterministic import verify_deterministic
     from fairlot.verify.economies import verify_walrasian
     from fairlot.verify.equilibrium import verify_equilibrium
@@ -246,6 +250,10 @@ _HOMES = {
     "fairlot.reallocation.explanation": ("explain_member",),
     "fairlot.reallocation.outcome": ("reallocate",),
     "fairlot.reallocation.simulation": ("simulate",),
+    "fairlot.simulation.budgets": ("simulate_budgets",),
+    "fairlot.simulation.misreports": ("simulate_misreports",),
+    "fairlot.simulation.preferences": ("simulate_preferences",),
+    "fairlot.simulation.withdrawal": ("simulate_withdrawals",),
     "fairlot.reallocation.support.support": (
         "SupportFunction",
         "support_function",
@@ -349,6 +357,10 @@ __all__ = [
     "reallocate",
     "sample",
     "simulate",
+    "simulate_budgets",
+    "simulate_misreports",
+    "simulate_preferences",
+    "simulate_withdrawals",
     "solve_economy",
     "solve_equilibrium",
     "solve_kelso_crawford",

@@ -43,6 +43,8 @@ _MANY_PAIRS = 1_000_000
 """Above as many pairs, fewer factorisations are worth more than cheap ones."""
 _JOINT_TOL, _PATH_TOL, _ONE_BOUND_TOL = 1e-9, 1e-10, 1e-8
 """Complementary products at which the roads end and polishing begins."""
+_POOR = 0.01
+"""Part of the mean budget from which an agent is so poor that the coarser of these says little of her."""
 _DEEPER_TOL, _NEAR = 1e-11, 1e-3
 """Where the joint road goes on to from a point of at most this residual, if polishing fails there."""
 
@@ -276,7 +278,8 @@ class _Attempt:
                 seed=seed,
                 reporter=reporter,
             )
-        tol = _ONE_BOUND_TOL if self.one_bound else _PATH_TOL
+        coarse = self.one_bound and float(compiled.budget.min()) > _POOR
+        tol = _ONE_BOUND_TOL if coarse else _PATH_TOL
         return solve_price_path(
             compiled,
             start=start,

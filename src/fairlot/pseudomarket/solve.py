@@ -45,6 +45,8 @@ _JOINT_TOL, _PATH_TOL, _ONE_BOUND_TOL = 1e-9, 1e-10, 1e-8
 """Complementary products at which the roads end and polishing begins."""
 _POOR = 0.01
 """Part of the mean budget from which an agent is so poor that the coarser of these says little of her."""
+_CLOSE = 1e-6
+"""Residual up to which a start may be an equilibrium already; polishing a worse one is time lost."""
 _DEEPER_TOL, _NEAR = 1e-11, 1e-3
 """Where the joint road goes on to from a point of at most this residual, if polishing fails there."""
 
@@ -220,7 +222,8 @@ class _Attempt:
             self._accept(_nothing(self.compiled), "none")
             return
         point = None if start is None else point_near(self.compiled, start)
-        if point is not None and self._accept(point, "start"):
+        near = point is not None and residual(self.compiled, point) <= _CLOSE
+        if point is not None and near and self._accept(point, "start"):
             return
         fold_first = self.one_bound and point is None and self.compiled.n_pairs <= _MANY_PAIRS
         itinerary = _ONE_BOUND_ITINERARY if fold_first else _ITINERARY

@@ -32,6 +32,8 @@ class Method(StrEnum):
     JOINT = "joint"
     PATH = "path"
     NASH = "nash"
+    BUNDLES = "bundles"
+    EXACT = "exact"
 
 
 MethodOption = Annotated[Method, typer.Option("--method", help="Which road; auto tries them in turn.")]

@@ -189,7 +189,7 @@ def _tell_left_out(output: Output, truth: str, left_out: int) -> None:
         output.tell(f"NOT certified even as reported ({truth}): no figure here counts.")
         output.fail()
     if left_out:
-        output.tell(f"{left_out} runs are not certified: they are in the table and in none of the means.")
+        output.tell(f"Not certified, hence in the table and in none of the means: {left_out} of the runs.")
 
 
 def _refuse(wrong: set[str], place: str) -> None:

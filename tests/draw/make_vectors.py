@@ -46,6 +46,12 @@ def lotteries() -> dict[str, dict[str, Any]]:
             "good_sets": [],
         } | rest
 
+    def drawn_by_terms(places: list[list[int]], terms: list[Any], **rest: Any) -> dict[str, Any]:
+        given = [sum(weight * copies[k] for weight, copies in terms) for k in range(len(places))]
+        cells = [[i, j, n, a, b] for (i, j, a, b), n in zip(places, given, strict=True)]
+        whole = small(cells, sum(weight for weight, _ in terms), **rest)
+        return whole | {"draw": "terms", "terms": terms}
+
     half, third = 2**51, 2**52 // 3
     rows = [[-1, 1, 1, "row 0"], [-1, 1, 1, "row 1"]]
     columns = [[-1, 1, 1, "column 0"], [-1, None, 1, "column 1"]]
@@ -75,6 +81,20 @@ def lotteries() -> dict[str, dict[str, Any]]:
         "ids that tables must quote or disarm": document(random.Random(8), 11, 11, 0.5, 2**20),
         "the largest denominator": document(random.Random(62), 5, 4, 1.0, 2**62),
         "many cells": document(random.Random(52), 30, 20, 0.4, 2**52),
+        # From here on drawn by terms; of eight numbers of three bits, three are drawn again for fifths.
+        "two terms": drawn_by_terms([[0, 0, -1, -1], [1, 1, -1, -1]], [[2**51, [1, 0]], [2**51, [0, 1]]]),
+        "terms with bounds": drawn_by_terms(
+            [[0, 0, 0, 0], [0, 1, 0, 1], [1, 0, 1, 0], [1, 1, 1, 1]],
+            [[third, [2, 0, 0, 1]], [third, [1, 1, 1, 0]], [2**52 - 2 * third, [1, 1, 1, 1]]],
+            agent_sets=[[-1, 1, 2, "row 0"], [-1, 1, 2, "row 1"]],
+            good_sets=[[-1, 2, 2, "column 0"], [-1, None, 2, "column 1"]],
+        ),
+        "terms of fifths": drawn_by_terms(
+            [[0, 0, -1, -1], [0, 1, -1, -1]], [[2, [1, 0]], [1, [1, 1]], [1, [0, 1]], [1, [0, 0]]]
+        ),
+        "a single term": drawn_by_terms([[0, 0, -1, -1], [1, 0, -1, -1]], [[1, [3, 1]]]),
+        "terms of nothing": drawn_by_terms([], [[1, []]], agents=["ann"], goods=["art"]),
+        "one term almost surely": drawn_by_terms([[0, 0, -1, -1]], [[2**61 - 1, [1]], [1, [0]]]),
     }
 
 

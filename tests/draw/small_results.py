@@ -39,6 +39,24 @@ def lottery_file() -> bytes:
     )
 
 
+def terms_file() -> bytes:
+    """Return a lottery over two assignments: art and law to one each, and both to ann, none to bob."""
+    return canonical_json(
+        {
+            "format": 1,
+            "kind": "pseudomarket",
+            "denominator": 3,
+            "agents": ["ann", "bob"],
+            "goods": ["art", "law"],
+            "cells": [[0, 0, 3, -1, 0], [0, 1, 1, -1, 1], [1, 1, 2, -1, 1]],
+            "agent_sets": [],
+            "good_sets": [[-1, None, 1, "art"], [-1, None, 1, "law"]],
+            "draw": "terms",
+            "terms": [[2, [1, 0, 1]], [1, [1, 1, 0]]],
+        }
+    )
+
+
 def solved() -> dict[str, bytes]:
     """Return a result before its draw: one personal table, one other."""
     files = {

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from bihierarchies import lottery_bytes
+from bihierarchies import lottery_bytes, terms_bytes
 
 from fairlot.verify import draw as twin
 from fairlot.verify.transcript import REQUIRED
@@ -76,8 +76,34 @@ def test_the_walk_is_the_one_specified() -> None:
         assert specified == twin.walk(lottery, twin.coins(seed))
 
 
+def pick_as_specified(lottery: twin.Lottery, seed: bytes) -> list[int]:
+    """Follow section 4a word by word, with the bits written out as text."""
+    d = lottery.denominator
+    b = len(f"{d - 1:b}") if d > 1 else 0
+    bits = "".join(
+        f"{int.from_bytes(hashlib.sha256(seed + k.to_bytes(8, 'big')).digest(), 'big'):0256b}"
+        for k in range(40)
+    )
+    r = d
+    while r >= d:
+        r, bits = int(bits[:b] or "0", 2), bits[b:]
+    before = 0
+    for weight, copies in lottery.terms or []:
+        if weight + before > r:
+            return list(copies)
+        before += weight
+    raise AssertionError(r)
+
+
+def test_the_pick_is_the_one_specified() -> None:
+    for k in range(150):
+        lottery = twin.Lottery({"lottery.json": terms_bytes(k)})
+        seed = hashlib.sha256(f"pick {k}".encode()).digest()
+        assert pick_as_specified(lottery, seed) == twin.pick(lottery, seed)
+
+
 def test_every_key_and_every_check_is_on_the_page() -> None:
-    keys = {*twin.LOTTERY, *twin.COMMITMENT, *twin.COMMITMENT["frozen"], *twin.TRANSCRIPT, *REQUIRED}
+    keys = {*twin.TERMS, *twin.COMMITMENT, *twin.COMMITMENT["frozen"], *twin.TRANSCRIPT, *REQUIRED}
     documented = set(re.findall(r"`([a-z_ ]+)`", PAGE)) | set(re.findall(r'"([a-z_ ]+)"', PAGE))
     assert keys <= documented
     for constant in (twin.PROTOCOL, twin.CEREMONY, twin.QUICKNET):

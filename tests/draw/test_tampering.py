@@ -10,10 +10,23 @@ from typing import Any
 
 import pytest
 from javascript import ask, needs_node
-from small_results import ROUND, VALUES, changed, committed, drand_result, result_files, salts, sealed, seed
+from small_results import (
+    DRAW,
+    ROUND,
+    VALUES,
+    changed,
+    committed,
+    drand_result,
+    result_files,
+    salts,
+    sealed,
+    seed,
+    solved,
+    terms_file,
+)
 
 from fairlot.lottery.protocol.canonical import canonical_json, digest
-from fairlot.lottery.protocol.record import draw_result
+from fairlot.lottery.protocol.record import commit_result, draw_result
 from fairlot.lottery.protocol.steps import inner_seed
 from fairlot.verify import draw as twin
 from fairlot.verify.transcript import REQUIRED, verify_draw
@@ -39,8 +52,14 @@ def simple_result() -> dict[str, bytes]:
     return changed(files, draw_result(files, seed(7))[1])
 
 
+def terms_result() -> dict[str, bytes]:
+    files = sealed({**solved(), "lottery.json": terms_file()})
+    files = changed(files, commit_result(files, DRAW, salts=salts())[1])
+    return changed(files, draw_result(files, seed(7))[1])
+
+
 def test_untouched_results_pass() -> None:
-    for files in (simple_result(), result_files()):
+    for files in (simple_result(), result_files(), terms_result()):
         assert failed(files) == set()
         certificate = verify_draw(files, salts=salts().to_json())
         assert certificate.passed
@@ -130,9 +149,10 @@ def mutated_results(source: Mapping[str, bytes], names: tuple[str, ...]) -> Iter
 DOCUMENTS = ("commitment.json", "transcript.json", "lottery.json")
 
 
-def test_every_changed_field_is_caught_and_nothing_raises() -> None:
+@pytest.mark.parametrize("result", [simple_result, terms_result])
+def test_every_changed_field_is_caught_and_nothing_raises(result: Callable[[], dict[str, bytes]]) -> None:
     count = 0
-    for files in mutated_results(simple_result(), DOCUMENTS):
+    for files in mutated_results(result(), DOCUMENTS):
         count += 1
         if not failed(files):  # a reason may be given where none is needed
             assert isinstance(json.loads(files["transcript.json"])["reason"], str)
@@ -143,6 +163,9 @@ def test_every_changed_field_is_caught_and_nothing_raises() -> None:
 def test_javascript_finds_the_same_faults() -> None:
     cases = [
         *list(mutated_results(simple_result(), DOCUMENTS))[::3],
+        terms_result(),
+        *list(mutated_results(terms_result(), ("lottery.json",)))[::2],
+        *(redrawn({"lottery.json": data}) for data in wrong_bounds()),
         *list(mutated_results(result_files(), ("draws/001/transcript.json", "draws/002/commitment.json")))[
             ::5
         ],
@@ -172,6 +195,27 @@ def planted_bounds() -> dict[str, bytes]:
     return redrawn({"lottery.json": canonical_json(document)})
 
 
+def wrong_bounds() -> list[bytes]:
+    """Return lotteries of terms that break a bound they declare, in some term or on average."""
+    documents = []
+    for place, bound in ((1, 2), (2, 0), (1, 1)):  # art is given once in every term, law once, by terms
+        document = json.loads(terms_file())
+        document["good_sets"][1][place] = bound
+        documents.append(document)
+    # On average ann has between one and two, and at most one in some terms.
+    crossing = json.loads(terms_file())
+    for cell in crossing["cells"][:2]:
+        cell[3] = 0
+    for lower, upper in ((2, None), (None, 1)):
+        documents.append(crossing | {"agent_sets": [[-1, lower, upper, "ann"]]})
+    return [canonical_json(document) for document in documents]
+
+
+def test_terms_are_held_to_declared_bounds() -> None:
+    found = [failed(redrawn({"lottery.json": data})) for data in wrong_bounds()]
+    assert found == [{"bounds"}, {"bounds"}, set(), {"bounds"}, {"bounds"}]
+
+
 def redrawn(files: Mapping[str, bytes], frozen_changes: Mapping[str, Any] | None = None) -> dict[str, bytes]:
     """Commit to and draw from whatever files say, by the standard-library twin, which refuses nothing."""
     base = simple_result()
@@ -183,7 +227,8 @@ def redrawn(files: Mapping[str, bytes], frozen_changes: Mapping[str, Any] | None
     commitment = twin.sha256(twin.canonical(frozen))
     t = json.loads(base["transcript.json"]) | {"commitment": commitment}
     mixed = twin.inner_seed(t["public_seed"], commitment)
-    table = lottery.csv(twin.walk(lottery, twin.coins(mixed)))
+    copies = twin.walk(lottery, twin.coins(mixed)) if lottery.terms is None else twin.pick(lottery, mixed)
+    table = lottery.csv(copies)
     t |= {"seed": mixed.hex(), "assignment": twin.sha256(table)}
     merged |= {
         "commitment.json": canonical_json({"format": 1, "commitment": commitment, "frozen": frozen}),

@@ -11,9 +11,10 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from bihierarchies import document, lottery_bytes
-from javascript import ask, needs_node
+from bihierarchies import document, lottery_bytes, terms_bytes
+from javascript import NODE, ask, needs_node
 
+from fairlot.lottery.pick import draw_term
 from fairlot.lottery.protocol.canonical import assignment_csv, canonical_json
 from fairlot.lottery.walk import draw_walk
 from fairlot.model.lotteries import Lottery
@@ -52,6 +53,25 @@ def test_javascript_gives_the_same_bytes_on_random_bihierarchies() -> None:
         seed = twin.inner_seed(public_seed, commitment)
         expected.append(assignment_csv(lottery, draw_walk(lottery, seed)))
     assert [bytes.fromhex(answer) for answer in ask(requests)] == expected
+
+
+def test_all_three_implementations_pick_the_same_term() -> None:
+    requests: list[tuple[str, dict[str, Any]]] = []
+    expected = []
+    for k in range(200):
+        data = terms_bytes(k)
+        public_seed, commitment = seed_of("public", k).hex(), seed_of("commitment", k).hex()
+        requests.append(
+            ("draw", {"lottery": data.hex(), "public_seed": public_seed, "commitment": commitment})
+        )
+        lottery, slow = Lottery.from_json(data), twin.Lottery({"lottery.json": data})
+        assert lottery.to_json() == data
+        seed = twin.inner_seed(public_seed, commitment)
+        expected.append(slow.csv(twin.pick(slow, seed)))
+        assert assignment_csv(lottery, draw_term(lottery, seed)) == expected[-1]
+    assert len({hashlib.sha256(table).digest() for table in expected}) > 100
+    if NODE is not None:
+        assert [bytes.fromhex(answer) for answer in ask(requests)] == expected
 
 
 def test_both_implementations_agree_on_dense_and_sparse_large_supports() -> None:

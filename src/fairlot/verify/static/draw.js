@@ -180,7 +180,7 @@ const fairlotDraw = (() => {
   const HASHES = listOf(tuple(isText, HASH));
   const COUNT = either(is(null), within(0n, 2n ** 31n - 1n));
   const SETS = listOf(tuple(isInteger, COUNT, COUNT, isText));
-  const LOTTERY = keyed({
+  const LOTTERY = {
     format: is(1n),
     kind: either(is("pseudomarket"), is("reallocation")),
     denominator: within(1n, 2n ** 62n),
@@ -189,7 +189,8 @@ const fairlotDraw = (() => {
     cells: listOf(tuple(isInteger, isInteger, isInteger, isInteger, isInteger)),
     agent_sets: SETS,
     good_sets: SETS,
-  });
+  };
+  const TERMS = { ...LOTTERY, draw: is("terms"), terms: listOf(tuple(isInteger, listOf(isInteger))) };
   const ROUND = { kind: is("drand"), chain: is(QUICKNET), round: within(1n, 2n ** 53n - 1n) };
   const COMMITMENT = keyed({
     format: is(1n),
@@ -242,7 +243,8 @@ const fairlotDraw = (() => {
       throw new Fault(`${name} is not canonical JSON in UTF-8`);
     }
     need(sameBytes(canonicalBytes(value), files.get(name)), `${name} is not in canonical form`);
-    if (name === "lottery.json" && value instanceof Map) value.delete("terms");
+    // A list of terms for reading is never drawn from, never frozen.
+    if (name === "lottery.json" && value instanceof Map && !value.has("draw")) value.delete("terms");
     need(shape(value), `${name} has a key or value of the wrong kind`);
     return value;
   };
@@ -259,10 +261,10 @@ const fairlotDraw = (() => {
   const innerSeed = (publicSeed, commitment) =>
     sha256(join(encode(PROTOCOL), sha256(fromHex(publicSeed)), fromHex(commitment)));
 
-  const coins = (seed) => {
+  const bits = (seed) => {
     let block = new Uint8Array(0);
     let [counter, used] = [0, 0];
-    const bit = () => {
+    return () => {
       if (used === 8 * block.length) {
         block = sha256(join(seed, eightBytes(counter++)));
         used = 0;
@@ -271,6 +273,10 @@ const fairlotDraw = (() => {
       used++;
       return found === 1;
     };
+  };
+
+  const coins = (seed) => {
+    const bit = bits(seed);
     return (a, s) => {
       while (a) {
         a *= 2n;
@@ -292,7 +298,7 @@ const fairlotDraw = (() => {
 
   class Lottery {
     constructor(files) {
-      const raw = read(files, "lottery.json", LOTTERY);
+      const raw = read(files, "lottery.json", either(keyed(LOTTERY), keyed(TERMS)));
       this.hash = hash(canonicalBytes(raw));
       this.denominator = raw.get("denominator");
       this.agents = raw.get("agents");
@@ -319,6 +325,24 @@ const fairlotDraw = (() => {
         const bounded = 1n <= n && n <= (2n ** 31n - 1n) * this.denominator;
         need(bounded, "lottery.json: a numerator out of range");
       }
+      this.terms = raw.get("terms") ?? null; // where the lottery is its terms
+      if (this.terms) this.checkTerms();
+    }
+
+    checkTerms() {
+      const expected = this.cells.map(() => 0n);
+      let total = 0n;
+      for (const [weight, copies] of this.terms) {
+        const fitting = weight > 0n && copies.length === this.cells.length && copies.every((z) => z >= 0n);
+        need(fitting, "lottery.json: a term of the wrong form");
+        total += weight;
+        copies.forEach((z, k) => {
+          if (z) expected[k] += weight * z;
+        });
+      }
+      need(total === this.denominator, "lottery.json: the terms' weights do not add up");
+      const k = this.cells.findIndex((cell, at) => cell[2] !== expected[at]);
+      if (k >= 0) throw new Fault(`lottery.json: the terms expect another ${this.row(k)}`);
     }
 
     totals(side, amounts) {
@@ -414,6 +438,26 @@ const fairlotDraw = (() => {
     }
     return numerators.map((n, k) => n / d + (flow[k] === d ? 1n : 0n));
   };
+
+  // 4a. The pick
+
+  const pick = (lottery, seed) => {
+    const d = lottery.denominator;
+    const width = d > 1n ? (d - 1n).toString(2).length : 0;
+    const bit = bits(seed);
+    let number;
+    do {
+      number = 0n;
+      for (let k = 0; k < width; k++) number = 2n * number + (bit() ? 1n : 0n);
+    } while (number >= d);
+    for (const [weight, copies] of lottery.terms) {
+      number -= weight;
+      if (number < 0n) return copies;
+    }
+    throw new Fault("lottery.json: the terms' weights do not add up");
+  };
+
+  const drawFrom = (lottery, seed) => (lottery.terms ? pick(lottery, seed) : walk(lottery, coins(seed)));
 
   // 5. Checks
 
@@ -550,7 +594,7 @@ const fairlotDraw = (() => {
     for (const [name, transcript, assignment] of drawn(files)) {
       need(hash(assignment) === transcript.get("assignment"), `${name}: another hash than in the transcript`);
       need(transcript.get("seed"), `${name}: no seed`);
-      const again = lottery.csv(walk(lottery, coins(fromHex(transcript.get("seed")))));
+      const again = lottery.csv(drawFrom(lottery, fromHex(transcript.get("seed"))));
       need(sameBytes(again, assignment), `${name}: not what the seed gives`);
     }
   };
@@ -566,7 +610,10 @@ const fairlotDraw = (() => {
       lottery.sides.forEach((sets, side) => {
         const [parts, wholes] = [lottery.totals(side, expected), lottery.totals(side, copies)];
         [[-1n, null, null, "the total"], ...sets].forEach(([, lower, upper, label], k) => {
-          need(rounded(parts[k], wholes[k]), `${name}: ${label} is ${wholes[k]}`);
+          const free = lottery.terms !== null; // no set's total has to be a rounded one
+          need(free || rounded(parts[k], wholes[k]), `${name}: ${label} is ${wholes[k]}`);
+          const kept = (lower === null || lower <= wholes[k]) && (upper === null || wholes[k] <= upper);
+          need(kept, `${name}: ${label} is ${wholes[k]}, beyond what was declared`);
           need(lower === null || lower * d <= parts[k], `${label} can fall below ${lower}`);
           need(upper === null || parts[k] <= upper * d, `${label} can exceed ${upper}`);
         });
@@ -605,7 +652,7 @@ const fairlotDraw = (() => {
   /** Draw from the bytes of lottery.json; seed and commitment in hexadecimal. Returns assignment.csv. */
   const draw = (lotteryJson, publicSeed, commitment) => {
     const lottery = new Lottery(new Map([["lottery.json", lotteryJson]]));
-    return lottery.csv(walk(lottery, coins(innerSeed(publicSeed, commitment))));
+    return lottery.csv(drawFrom(lottery, innerSeed(publicSeed, commitment)));
   };
 
   /** Hash what an agent entered after her salt: it must stand beside her id in commitment.json. */

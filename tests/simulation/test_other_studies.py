@@ -95,12 +95,12 @@ def test_more_money_buys_its_part_of_one_good() -> None:
 
 def test_seniority_of_many_values_is_cut_into_quarters() -> None:
     market = PseudoMarket.from_arrays([[1.0, 2.0]] * 8, capacities=2, quotas=ONE)
-    study = simulate_budgets(market, ratios=[2], seniority=[3, 1, 4, 1.5, 9, 2, 6, 5])
+    study = simulate_budgets(market, ratios=[2], seniority=[3, 1, 4, 1.5, 9, 2, 9, 5])
     assert [(row.tier, row.agents) for row in study.rows] == [
         ("1 to 1.5", 2),
         ("2 to 3", 2),
         ("4 to 5", 2),
-        ("6 to 9", 2),
+        ("9", 2),
     ]
 
 

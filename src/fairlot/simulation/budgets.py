@@ -308,4 +308,6 @@ def _tiers(seniority: FloatArray) -> tuple[IntArray, list[str]]:
     tier = np.searchsorted(cuts, seniority, side="left")
     parts = [seniority[tier == k] for k in range(len(cuts) + 1)]
     _, tier = np.unique(tier, return_inverse=True)
-    return tier.astype(np.int64), [f"{part.min():g} to {part.max():g}" for part in parts if len(part)]
+    spans = [(float(part.min()), float(part.max())) for part in parts if len(part)]
+    names = [f"{least:g}" if least == most else f"{least:g} to {most:g}" for least, most in spans]
+    return tier.astype(np.int64), names

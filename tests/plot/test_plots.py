@@ -70,6 +70,24 @@ def test_wanted_for_free_is_every_best_bundle() -> None:
     assert wanted_for_free(market).sum() == pytest.approx(expected.sum(), abs=market.n_agents)
 
 
+def test_wanted_for_free_where_quotas_cross() -> None:
+    # Nobody may take two classes of a slot or two sections of a course; the most useful pair is wanted.
+    quotas = [
+        fl.Quota("course", ["good1", "good2"], max=1),
+        fl.Quota("slot", ["good2", "good3"], max=1),
+    ]
+    market = fl.PseudoMarket.from_arrays([[3, 4, 2], [1, 5, 2]], capacities=1, quotas=quotas)
+    assert market.crossings
+    assert wanted_for_free(market).tolist() == [1, 1, 1]
+    rng = np.random.default_rng(4)
+    market = fl.PseudoMarket.from_arrays(rng.uniform(0.1, 1.0, (20, 3)), capacities=1, quotas=quotas)
+    expected = np.zeros(3)
+    for i in range(20):
+        bundles = acceptable_bundles(market, i)
+        expected += bundles.copies[bundles.utility.argmax()]
+    assert wanted_for_free(market).tolist() == expected.tolist()
+
+
 def test_shares_are_the_map(solved: fl.Equilibrium) -> None:
     ax = plot.plot_shares(solved)
     image = np.asarray(ax.images[0].get_array())

@@ -15,7 +15,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fairlot.cli import app
+from fairlot.io.problem import problem_files
 from fairlot.io.results import read_result
+from fairlot.testing import timetable_market
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SEED = f"{7:064d}"
@@ -170,6 +172,31 @@ def test_reallocation_from_menus_to_outcome(tmp_path: Path) -> None:
     assert all(entry["rows"] for entry in agents.values())
 
 
+@pytest.fixture(scope="module")
+def timetable_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("timetable")
+    market = timetable_market(12, 6, 1, 0.6, slots=3, load=2, meetings=True)
+    (folder / "problem").mkdir()
+    for name, content in problem_files(market).items():
+        (folder / "problem" / name).write_bytes(content)
+    for step in (
+        ("solve", folder / "problem", "--out", folder / "result"),
+        ("commit", folder / "result"),
+        ("draw", folder / "result", "--seed", SEED),
+        ("report", folder / "result", "--out", folder / "page.html"),
+    ):
+        assert run(*step, "--quiet").exit_code == 0, step
+    return (folder / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_timetable_drawn_by_terms_has_every_part(timetable_page: str) -> None:
+    assert "✓ Certified: every check below passes." in timetable_page
+    for title in ("Prices and popularity", "Supply, demand and what was given", "What is left to chance"):
+        assert f'aria-label="{title}"' in timetable_page
+    agents = data(timetable_page, "lookup-data")["agents"]
+    assert any("(" in row[-1] for entry in agents.values() for row in entry["rows"])
+
+
 @pytest.fixture
 def browse(tmp_path: Path) -> Callable[[str, str], str]:
     """Open a page, run a script at its end, and return what it put in the title."""
@@ -234,6 +261,10 @@ def test_the_checker_accepts_an_honest_draw_and_rejects_a_flipped_one(
         "data.textContent = JSON.stringify(files);"
     )
     assert browse(page, flip + CHECK) == "✗ The draw does NOT check."
+
+
+def test_the_checker_follows_a_draw_by_terms(timetable_page: str, browse: Callable[[str, str], str]) -> None:
+    assert browse(timetable_page, CHECK) == "✓ The draw checks."
 
 
 def test_look_up_works_and_says_when_there_is_nobody(page: str, browse: Callable[[str, str], str]) -> None:

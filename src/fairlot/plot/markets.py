@@ -12,6 +12,7 @@ from fairlot.baselines.picking import draft
 from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.model.market import PseudoMarket
 from fairlot.plot.style import COLOURS, MOST_LABELS, SHADES, axes, name_ticks
+from fairlot.verify.branching import most_wanted
 from fairlot.verify.demand import open_trees
 from fairlot.verify.envy import uses
 
@@ -52,6 +53,8 @@ def wanted_for_free(market: PseudoMarket) -> IntArray:
     market : PseudoMarket
         The market.
     """
+    if market.crossings:
+        return most_wanted(market)
     gains = open_gains(market)
     plenty = replace(gains, supply=np.full(len(gains.supply), np.iinfo(np.int64).max // 2))
     order, ties = np.arange(market.n_agents), np.zeros(market.values.nnz)

@@ -13,7 +13,7 @@ weight on that criterion, reduced until the first one does not suffer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
@@ -184,44 +184,48 @@ def best_lotteries(market: PseudoMarket, prices: FloatArray, menus: Menus | None
     )
 
 
-def best_use(menus: Menus, agent: int, room: FloatArray) -> float:
-    """Compute the greatest utility an agent can make of some copies.
+def most_wanted(market: PseudoMarket) -> IntArray:
+    """Count the copies of each good in agents' best bundles, if everything were free and plenty.
 
     Parameters
     ----------
-    menus : Menus
-        From :func:`open_menus`.
-    agent : int
-        Who.
-    room : FloatArray, shape (n_goods,)
-        Copies at hand, whole numbers.
+    market : PseudoMarket
+        The market; quotas may cross and goods conflict.
 
     Returns
     -------
-    float
-        -inf where no part of them is acceptable.
+    IntArray, shape (n_goods,)
+        Agents who cannot meet their lower bounds count for nothing.
+
+    Examples
+    --------
+    >>> from fairlot.model.conflicts import Conflict
+    >>> conflict = Conflict("noon", [("good1", "good2")])
+    >>> market = PseudoMarket.from_arrays([[3.0, 2.0, 1.0], [1.0, 2.0, 1.0]], 1, conflicts=[conflict])
+    >>> most_wanted(market).tolist()
+    [1, 1, 2]
     """
-    own = slice(menus.start[agent], menus.start[agent + 1])
-    rows = slice(menus.row_start[agent], menus.row_start[agent + 1])
-    good = menus.good[own]
-    nth = np.arange(len(good)) - np.searchsorted(good, good)
-    shut = nth >= room[good]
-    upper, penalty = menus.upper[rows], menus.penalty[rows]
-    entries = menus.in_start[own.start : own.stop + 1]
-    feasible, use, _, _ = _search(
-        good,
-        np.where(shut, -np.inf, menus.value[own]),
-        np.zeros(len(good)),
-        menus.lower[rows],
-        upper,
-        penalty,
-        entries,
-        menus.in_row,
-        _clashes(good, upper, penalty, entries, menus.in_row, menus.excludes),
-        1.0,
-        0.0,
-    )
-    return float(use) if feasible else -np.inf
+    plenty = replace(market, capacities=market.n_agents * market.per_agent, limits=())
+    menus = open_menus(plenty)
+    wanted = np.zeros(market.n_goods, dtype=np.int64)
+    for i in range(market.n_agents):
+        own = slice(menus.start[i], menus.start[i + 1])
+        rows = slice(menus.row_start[i], menus.row_start[i + 1])
+        good, value, upper, penalty = (
+            menus.good[own],
+            menus.value[own],
+            menus.upper[rows],
+            menus.penalty[rows],
+        )
+        entries = menus.in_start[own.start : own.stop + 1]
+        clash = _clashes(good, upper, penalty, entries, menus.in_row, menus.excludes)
+        free, lower = np.zeros(len(good)), menus.lower[rows]
+        feasible, _, _, copies = _search(
+            good, value, free, lower, upper, penalty, entries, menus.in_row, clash, 1.0, 0.0
+        )
+        if feasible:
+            np.add.at(wanted, good, copies)
+    return wanted
 
 
 @njit(cache=True)

@@ -15,6 +15,7 @@ from fairlot.baselines.running import Job, work
 from fairlot.errors import InvalidProblemError
 from fairlot.model.beliefs import Beliefs
 from fairlot.model.tasks import ReallocationProblem
+from fairlot.testing import timetable_market
 
 
 def test_rows_come_in_the_order_asked_for_and_say_what_does_not_apply() -> None:
@@ -94,3 +95,12 @@ def test_names_and_numbers_are_checked_together() -> None:
     with pytest.raises(InvalidProblemError) as caught:
         compare_mechanisms(several([[1.0]]), ["equilibrium", "lottery", "auction"], n_draws=0)
     assert [issue.found for issue in caught.value.issues] == ["lottery", "auction", "0"]
+
+
+def test_timetables_are_refused_in_one_line() -> None:
+    market = timetable_market(6, 4, slots=2, load=2)
+    with pytest.raises(
+        InvalidProblemError, match=r"^timetables cannot be compared .*fairlot solve"
+    ) as refusal:
+        compare_mechanisms(market, ["round-robin"], n_draws=2)
+    assert len(refusal.value.issues) == 1

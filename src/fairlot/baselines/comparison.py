@@ -106,7 +106,7 @@ def compare_mechanisms(
     Raises
     ------
     InvalidProblemError
-        For names that are not mechanisms, quotas that cross, and too few draws.
+        For names that are not mechanisms, timetables (quotas that cross, conflicts), and too few draws.
 
     Examples
     --------
@@ -118,7 +118,10 @@ def compare_mechanisms(
     choice: Sequence[Baseline | Exchange]
     if isinstance(problem, PseudoMarket):
         choice = BASELINES
-        _ = problem.families  # quotas that cross are a fault of the market, not of every mechanism
+        if problem.crossings:  # of the market as a whole, not of one mechanism after another
+            what = "timetables cannot be compared with other mechanisms, only solved (fairlot solve)"
+            found, expected = "conflicts or quotas that cross", "quotas that are nested or disjoint"
+            raise InvalidProblemError([Issue(what, found=found, expected=expected)])
     else:
         choice = EXCHANGES
         problem.require_fixed_burdens()

@@ -15,7 +15,7 @@ import pytest
 from fairlot.cli import app
 
 ORDER = """new import demo check solve value design reallocate commit draw ceremony explain verify compare
-simulate report serve""".split()  # noqa: SIM905
+simulate report export serve""".split()  # noqa: SIM905
 
 
 def shell(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -32,7 +32,7 @@ def test_help_shows_the_verbs_in_their_order() -> None:
 
 def test_every_verb_has_help_and_common_options(fairlot: Callable[..., Any]) -> None:
     for command in app.registered_commands:
-        name = command.callback.__name__  # type: ignore[union-attr]
+        name = command.name or command.callback.__name__  # type: ignore[union-attr]
         text = fairlot(name, "--help").out
         assert "--json" in text, name
         assert "--quiet" in text, name

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from fairlot.cli import compare, demo, design, draw, market, problem, reallocation, report, result, simulate
+from fairlot.cli import (
+    compare,
+    demo,
+    design,
+    draw,
+    exports,
+    imports,
+    market,
+    problem,
+    reallocation,
+    report,
+    result,
+    simulate,
+)
 
 app = typer.Typer(
     help="Allocate indivisible things without money: fair, efficient, and drawn in the open.",
@@ -37,6 +50,7 @@ def _root(
 
 # The order of the help is the order of the work.
 app.command()(problem.new)
+app.command("import")(imports.import_)
 app.command()(demo.demo)
 app.command()(problem.check)
 app.command()(market.solve)
@@ -51,6 +65,7 @@ app.command()(result.verify)
 app.command()(compare.compare)
 app.command()(simulate.simulate)
 app.command()(report.report)
+app.command()(exports.export)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import datetime
 import decimal
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
@@ -142,8 +142,7 @@ def read_table(read: Callable[[str], bytes], file: str, issues: list[Issue]) -> 
     if path.is_absolute() or ".." in path.parts:
         issues.append(Issue("outside the folder", "problem.toml", None, "file", file, "a file in the folder"))
         return None
-    readers = {".csv": _from_csv, ".xlsx": _from_xlsx, ".parquet": _from_parquet}
-    reader = readers.get(path.suffix.lower())
+    reader = _READERS.get(path.suffix.lower())
     if reader is None:
         issues.append(Issue("format not known", file, found=path.suffix, expected=_FORMATS))
         return None
@@ -153,7 +152,8 @@ def read_table(read: Callable[[str], bytes], file: str, issues: list[Issue]) -> 
     if not data.strip(b"\xef\xbb\xbf \t\r\n"):
         issues.append(Issue("empty file", file, expected="a header row"))
         return None
-    return reader(data, file, issues)
+    records = reader(data, file, issues)
+    return None if records is None else as_table(file, records, issues)
 
 
 def read_file(read: Callable[[str], bytes], file: str, issues: list[Issue], expected: str) -> bytes | None:
@@ -302,11 +302,20 @@ def unescape(text: str) -> str:
     return text[1:] if _ESCAPED.match(text) else text
 
 
-def _from_csv(data: bytes, file: str, issues: list[Issue]) -> Table | None:
+def _from_csv(data: bytes, file: str, issues: list[Issue]) -> list[list[str]] | None:
     text = decode(data, file, issues)
-    if text is None:
-        return None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    records = None if text is None else csv_records(text, file, issues)
+    header = next((record for record in records or [] if record), [])
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and mark in header[0]:
+            issues.append(Issue("wrong separator", file, 1, None, name, "commas between the cells"))
+            return None
+    return records
+
+
+def csv_records(text: str, file: str, issues: list[Issue], separator: str = ",") -> list[list[str]] | None:
+    """Cut CSV into records of stripped cells, row by row; None and a fault where quotes are broken."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         records = list(reader)
     except csv.Error as error:
@@ -314,15 +323,11 @@ def _from_csv(data: bytes, file: str, issues: list[Issue]) -> Table | None:
         return None
     if "'" in text:
         records = [[unescape(cell) for cell in record] for record in records]
-    header = next((record for record in records if record), [])
-    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
-        if len(header) == 1 and mark in header[0]:
-            issues.append(Issue("wrong separator", file, 1, None, name, "commas between the cells"))
-            return None
-    return _table(file, [[cell.strip() for cell in record] for record in records], issues)
+    return [[cell.strip() for cell in record] for record in records]
 
 
-def _from_xlsx(data: bytes, file: str, issues: list[Issue]) -> Table | None:
+def xlsx_records(data: bytes, file: str, issues: list[Issue]) -> list[list[str]] | None:
+    """Read the first sheet of a workbook as text, row by row; cells without a value are faults."""
     from python_calamine import CalamineError, CalamineWorkbook
 
     from fairlot.io.spreadsheet import unreadable_cells
@@ -338,10 +343,11 @@ def _from_xlsx(data: bytes, file: str, issues: list[Issue]) -> Table | None:
     for number, column, found in faults:
         expected = "a value (open it in the spreadsheet, mend it and save)"
         issues.append(Issue("cell without a value", file, number, column, found, expected))
-    return _table(file, [[cell_text(cell) for cell in row] for row in rows], issues)
+    return [[cell_text(cell) for cell in row] for row in rows]
 
 
-def _from_parquet(data: bytes, file: str, issues: list[Issue]) -> Table | None:
+def parquet_records(data: bytes, file: str, issues: list[Issue]) -> list[list[str]] | None:
+    """Read a Parquet file as text, the names of its columns first."""
     import polars as pl
 
     try:
@@ -354,8 +360,14 @@ def _from_parquet(data: bytes, file: str, issues: list[Issue]) -> Table | None:
             found = str(series.dtype)
             issues.append(Issue("no text or number", file, None, series.name, found, "text or numbers"))
             return None
-    rows = [list(frame.columns)] + [[cell_text(cell) for cell in record] for record in frame.iter_rows()]
-    return _table(file, rows, issues)
+    return [list(frame.columns)] + [[cell_text(cell) for cell in record] for record in frame.iter_rows()]
+
+
+_READERS: Mapping[str, Callable[[bytes, str, list[Issue]], list[list[str]] | None]] = {
+    ".csv": _from_csv,
+    ".xlsx": xlsx_records,
+    ".parquet": parquet_records,
+}
 
 
 def cell_text(cell: Any) -> str:
@@ -379,7 +391,7 @@ def cell_text(cell: Any) -> str:
             return str(cell)
 
 
-def _table(file: str, records: list[list[str]], issues: list[Issue]) -> Table | None:
+def as_table(file: str, records: list[list[str]], issues: list[Issue]) -> Table | None:
     """Take header and records apart; blank records and columns that hold nothing are left out."""
     filled = [(row, record) for row, record in enumerate(records, start=1) if any(record)]
     if not filled:

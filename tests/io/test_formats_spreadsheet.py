@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -68,6 +69,8 @@ WANTED = {("s1", "Chess"): 2.5, ("s1", "Choir"): 1.0, ("s2", "Choir"): 3.75}
         WIDE.replace(",", "\t"),
         "Student ID,Year,Clubs,\n,,Chess,Choir\ns1,1,2.5,1\ns2,2,,3.75\n",
         "Student,Course,Points,Year\ns1,Chess,2.5,1\ns1,Choir,1,1\ns2,Choir,3.75,2\n",
+        "sep=;\nStudent;Course;Points\ns1;Chess;2,5\ns1;Choir;1\ns2;Choir;3,75\n",
+        '"Student\nID","Chess","Choir "\ns1,2.5,1\ns2,,3.75\n',
         "Student;Course;Points\ns1;Chess;2,5\ns1;Choir;1\ns2;Choir;3,75\n",
     ],
 )
@@ -82,6 +85,18 @@ def test_xlsx_with_a_title_and_merged_headers() -> None:
     rows = [["Electives 2026"], ["Student", None, "Clubs", None], ["id", "Year", "Chess", "Choir"]]
     rows += [["s1", 1, 2.5, 1], ["s2", 2, None, 3.75]]
     assert pairs(imported(xlsx(rows), ColumnMapping(seats=2, load=1), "bids.xlsx")) == WANTED
+
+
+def test_a_stray_cell_in_the_far_corner_is_told() -> None:
+    """A reader that makes room for the whole rectangle would end the process."""
+    book = io.BytesIO(xlsx([["Student", "Chess"], ["s1", 3]]))
+    out = io.BytesIO()
+    with zipfile.ZipFile(book) as source, zipfile.ZipFile(out, "w") as target:
+        for name in source.namelist():
+            text = source.read(name).replace(b'"B2"', b'"XFD1048576"')
+            target.writestr(name, text)
+    with pytest.raises(InvalidProblemError, match="1048576 rows and 16384 columns"):
+        read_sheet(out.getvalue(), "far.xlsx")
 
 
 def test_parquet() -> None:
@@ -99,6 +114,23 @@ def test_choices_and_ranks_become_borda_values() -> None:
     assert pairs(imported(ranks)) == expected
     wide = "Student,Chess,Choir\ns1,1,2\ns2,,1\n"
     assert pairs(imported(wide, ColumnMapping(seats=1, load=1, scale="rank"))) == expected
+
+
+def test_goods_whose_ids_are_numbers() -> None:
+    text = "Student,Course,Points\ns1,101,2.5\ns2,102,3\n"
+    assert pairs(imported(text)) == {("s1", "101"): 2.5, ("s2", "102"): 3}
+    text = "Student,Choice 1,Choice 2\ns1,101,102\n"
+    seats = "course,capacity\n101,1\n102,1\n"
+    market = imported(text, ColumnMapping(load=1), capacities=seats)
+    assert pairs(market) == {("s1", "101"): 2, ("s1", "102"): 1}
+
+
+def test_goods_that_nobody_names_are_told() -> None:
+    sheet = read_sheet(WIDE.encode(), "bids.csv")
+    seats = read_sheet(b"course,capacity\nChess,1\nChoire,1\n", "seats.csv")
+    mapping, _ = understand(sheet.table, ColumnMapping(load=1), seats.table["course"])
+    draft = spreadsheet_draft(sheet.table, mapping, seats.table)
+    assert draft.warnings == ("nobody accepts 1 of the goods (no column, or no value): Choire",)
 
 
 def test_capacities_loads_budgets_and_attributes() -> None:

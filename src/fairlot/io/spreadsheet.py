@@ -1,7 +1,9 @@
-"""Cells of an ``.xlsx`` sheet that hold no value although they are not blank.
+"""What has to be known of an ``.xlsx`` sheet before a fast reader gets it.
 
 A formula that was never computed, and an error such as ``#REF!``, read as blank by every fast reader. In
-a table of values a blank cell means "not acceptable", so they have to be found and told.
+a table of values a blank cell means "not acceptable", so they have to be found and told. And a fast reader
+makes room for the whole rectangle up to the last cell: one stray cell in the far corner of a sheet would
+fill the memory.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ _BROKEN = (
     RuntimeError,
     StopIteration,
 )
+_LARGEST = 1 << 30
+"""Bytes that the parts of a workbook may hold."""
+_MOST_CELLS = 20_000_000
 _LINK = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
@@ -43,13 +48,36 @@ def unreadable_cells(data: bytes) -> list[tuple[int, str, str]]:
     Raises
     ------
     ValueError
-        If the file is no workbook.
+        If the file is no workbook, or its sheet is too large to be read.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as book:
-            return _scan(book.read(_first_sheet(book)))
+            size = sum(part.file_size for part in book.infolist())
+            if size > _LARGEST:
+                raise ValueError(f"{size} bytes unpacked, more than {_LARGEST}")
+            sheet = book.read(_first_sheet(book))
+        _check_extent(sheet)
+        return _scan(sheet)
     except _BROKEN as error:
         raise ValueError(str(error)) from error
+
+
+def _check_extent(sheet: bytes) -> None:
+    """Refuse a sheet whose last row and last column span more cells than fit a usual memory."""
+    letters = set(re.findall(rb"""\br=["']([A-Za-z]{1,3})[0-9]""", sheet))
+    widest = max((_column_number(name.decode().upper()) for name in letters), default=0)
+    lowest = max(map(int, re.findall(rb"""\br=["'][A-Za-z]{0,3}([0-9]{1,9})["']""", sheet)), default=0)
+    if widest * lowest > _MOST_CELLS:
+        raise ValueError(
+            f"{lowest} rows and {widest} columns, more than {_MOST_CELLS} cells; delete what is far out"
+        )
+
+
+def _column_number(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + ord(letter) - ord("A") + 1
+    return number
 
 
 def _scan(sheet: bytes) -> list[tuple[int, str, str]]:

@@ -333,10 +333,10 @@ def xlsx_records(data: bytes, file: str, issues: list[Issue]) -> list[list[str]]
     from fairlot.io.spreadsheet import unreadable_cells
 
     try:
+        faults = unreadable_cells(data)
         with CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
             sheet = book.get_sheet_by_index(0)
             rows = sheet.to_python(skip_empty_area=False)
-        faults = unreadable_cells(data)
     except (CalamineError, ValueError) as error:
         issues.append(Issue(f"not a readable spreadsheet ({error})", file, expected="an .xlsx file"))
         return None

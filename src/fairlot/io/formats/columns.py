@@ -99,11 +99,15 @@ class _Finder:
         self._mapping = given
 
     def found(self) -> tuple[ColumnMapping, tuple[Question, ...]]:
+        stated = self._mapping.capacity
         self._side_columns()
         self._layout()
+        if self._mapping.layout != "long":
+            self._set(capacity=stated)  # a row for each agent has no place for a good's capacity
         if self._mapping.layout is not None:
             self._numbers()
-        if not self._known_goods and self._mapping.seats is None and self._mapping.capacity is None:
+        by_column = self._mapping.layout == "long" and self._mapping.capacity is not None
+        if not self._known_goods and self._mapping.seats is None and not by_column:
             self._ask("seats", "how many seats has every good?", "--seats N, or --capacities FILE")
         if self._mapping.load is None:
             self._ask("load", "how many goods may one agent get at most?", "--load N, or --load COLUMN")
@@ -167,8 +171,10 @@ class _Finder:
             # Numbers under "Preference 3" may be the id of the third choice, or the value of good 3.
             return None if not self._known_goods and all(map(self._numeric, choices)) else "choices"
         good = mapping.goods[0] if len(mapping.goods) == 1 else self._named(_GOOD)
-        if good is not None and not self._numeric(good) and not mapping.goods[1:]:
-            return "long"
+        if good is not None and not mapping.goods[1:]:
+            numbers = {self._numeric_named(_VALUE), self._numeric_named(_RANK)} - {None, good}
+            if numbers or not self._numeric(good):
+                return "long"
         return "wide" if (mapping.goods and all(map(self._numeric, mapping.goods))) or self._wide() else None
 
     def _numbers(self) -> None:

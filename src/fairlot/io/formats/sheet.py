@@ -73,6 +73,10 @@ def read_sheet(data: bytes, file: str, header_row: int | None = None) -> Sheet:
         raise InvalidProblemError(issues)
     records = _from_header(records, file, header_row, ending, notes)
     table = as_table(file, records, issues)
+    for column in table.columns if table else ():
+        if not column.isprintable():
+            expected = "letters, digits, signs and spaces"
+            issues.append(Issue("unprintable character in the header", file, None, None, column, expected))
     if table is None or issues:
         raise InvalidProblemError(issues)
     return Sheet(table, tuple(notes))
@@ -151,21 +155,27 @@ def _from_header(
         if header_row - 1 not in filled:
             expected = f"a row with text, from 1 to {len(records)}"
             raise InvalidProblemError([Issue("no header", file, header_row, None, None, expected)])
-        return [[]] * (header_row - 1) + records[header_row - 1 :]
+        return [[]] * (header_row - 1) + [_unwrapped(records[header_row - 1])] + records[header_row:]
     if ending == ".parquet" or not filled:
         return records
     wide = [k for k in filled if sum(map(bool, records[k])) > 1]
     header = wide[0] if wide else filled[0]
     for k in filled:
         if k < header:
-            notes.append(f"row {k + 1} is above the table: {max(records[k], key=len)[:60]}")
-    rows: list[list[str]] = [[]] * header + records[header:]
+            text = " ".join(" ".join(records[k]).split())
+            notes.append(f"row {k + 1} is above the table{f': {text[:60]}' if text.isprintable() else ''}")
+    rows: list[list[str]] = [[]] * header + [_unwrapped(records[header])] + records[header + 1 :]
     if (below := next((k for k in filled if k > header), None)) is not None:
-        joined = _joined(records[header], records[below], [records[k] for k in filled if k > below])
+        joined = _joined(rows[header], _unwrapped(records[below]), [records[k] for k in filled if k > below])
         if joined is not None:
             notes.append(f"rows {header + 1} and {below + 1} are read as one header (merged cells)")
             rows[header], rows[below] = joined, []
     return rows
+
+
+def _unwrapped(header: list[str]) -> list[str]:
+    """Write names that a spreadsheet shows on several lines on one."""
+    return [" ".join(name.split()) for name in header]
 
 
 def _joined(upper: list[str], lower: list[str], body: list[list[str]]) -> list[str] | None:

@@ -34,6 +34,9 @@ def capacity_columns(table: Table) -> tuple[str, str]:
     InvalidProblemError
         If there is no telling.
     """
+    if not table.rows:
+        expected = "at least one row below the header"
+        raise InvalidProblemError([Issue("no goods", table.file, expected=expected)])
     plain = {column.strip().casefold(): column for column in table.columns}
     good = next(
         (plain[n] for n in ("good", "course", "item", "project", "section", "id") if n in plain), None
@@ -103,6 +106,10 @@ class _Builder:
         if mapping.scale == "rank":
             pairs = self._ranked(pairs, len(goods_table["good"]))
             warnings = (WARNING,)
+        wanted = {good for _, good, *_ in pairs}
+        if ignored := [good for good in goods_table["good"] if good not in wanted]:
+            shown = ", ".join(ignored[:10]) + (", ..." if len(ignored) > 10 else "")
+            warnings += (f"nobody accepts {len(ignored)} of the goods (no column, or no value): {shown}",)
         agents_table: dict[str, Sequence[str]] = {"agent": list(agents)}
         for name, column, rule in (("budget", mapping.budget, POSITIVE), ("load", mapping.load, COUNT)):
             if isinstance(column, str):
@@ -294,9 +301,7 @@ class _Builder:
         self, agents: dict[str, Sequence[str]], goods: dict[str, Sequence[str]], n_pairs: int
     ) -> list[str]:
         mapping = self._mapping
-        shown = ", ".join(mapping.goods[:5]) + (
-            f", ... ({len(mapping.goods)})" if len(mapping.goods) > 5 else ""
-        )
+        shown = ", ".join(mapping.goods[:12]) + (", ..." if len(mapping.goods) > 12 else "")
         where = {
             "long": f"a row for each pair: goods in '{shown}', {mapping.scale}s in '{mapping.value}'",
             "wide": f"a row for each agent, {mapping.scale}s of the goods in: {shown}",

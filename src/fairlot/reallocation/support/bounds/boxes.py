@@ -19,12 +19,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from fairlot.model.hierarchy import FloatArray, IntArray
+from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 
 _TINY = 1e-12
 """Loads this small count as accepted by a bound, and as refused by a value."""
 _SLIVER = 1e-9
-_TANGENTS = 2
+_ROUNDING = 1e-15
+_TANGENTS = 3
 _NOT_BOUNDED = -2
 _NOT_SPLIT = -1
 
@@ -111,14 +112,12 @@ def box_bound(
     extent = _extent(low, per_room, counts, per_load)
     if most <= 0 or extent <= 0:
         return 0.0, _NOT_SPLIT, 0.0
-    least_load, most_load, load, slope = work[0], work[1], work[2], work[3]
+    least_load, steep, load, slope = work[0], work[1], work[2], work[3]
     least_load[:] = 0.0
-    most_load[:] = 0.0
     for i in range(n_tasks):
-        a, b, row = low[i], high[i], types[i]
+        a, row = low[i], types[i]
         for t in range(n_types):
             least_load[t] += a * row[t]
-            most_load[t] += b * row[t]
     accepted_low = 0
     for t in range(n_types):
         accepted_low += least_load[t] < _TINY
@@ -133,6 +132,13 @@ def box_bound(
     if bound <= threshold:
         return bound, _NOT_SPLIT, 0.0
 
+    steep[:] = 0.0
+    for i in range(n_tasks):
+        b, row = high[i], types[i]
+        for t in range(n_types):
+            steep[t] += b * row[t]
+    for t in range(n_types):
+        steep[t] = 1.0 / steep[t] if least_load[t] < _TINY and steep[t] > _TINY else 0.0
     trial = np.empty(n_tasks)
     for i in range(n_tasks):
         trial[i] = 0.5 * (low[i] + high[i])
@@ -154,13 +160,11 @@ def box_bound(
             x, row = trial[i], types[i]
             for t in range(n_types):
                 load[t] += x * row[t]
-        accepted, envelope = 0, 0.0
+        accepted, envelope = 0, float(accepted_low)
         for t in range(n_types):
             accepted += load[t] < -_TINY
-            inside = 1.0 if least_load[t] < _TINY else 0.0
-            steep = 1.0 / max(most_load[t], _TINY)
-            slope[t] = steep if inside > 0 and load[t] > 0 and most_load[t] > _TINY else 0.0
-            envelope += inside - load[t] * slope[t]
+            slope[t] = steep[t] if load[t] > 0 else 0.0
+            envelope -= load[t] * slope[t]
         here = accepted / n_types * worth * _extent(trial, per_room, counts, per_load)
         if here > best_worth:
             best_worth = here
@@ -287,6 +291,55 @@ def search_boxes(
 
 
 @njit(cache=True)
+def cut_boxes(
+    lows: FloatArray,
+    highs: FloatArray,
+    bounds: FloatArray,
+    axes: IntArray,
+    floor: FloatArray,
+    ceiling: FloatArray,
+    free: BoolArray,
+    own: BoolArray,
+) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
+    """Cut the boxes of a ray to a range, and drop those outside.
+
+    Parameters
+    ----------
+    lows, highs, bounds, axes
+        Boxes, as of one ray in :func:`search_rays`; not changed.
+    floor, ceiling : FloatArray, shape (n_tasks,)
+        The range.
+    free : BoolArray, shape (n_tasks,)
+        Tasks that are worth something; the others lie at their lower end.
+    own : BoolArray, shape (n_tasks,)
+        Tasks that the ray takes off: if not free, all that the range allows.
+
+    Returns
+    -------
+    lows, highs, bounds, axes
+        Of the boxes left; those that were cut have yet to be bounded.
+    """
+    n_boxes, n_tasks = lows.shape
+    left, new_lows, new_highs = 0, np.empty_like(lows), np.empty_like(highs)
+    new_bounds, new_axes = np.empty_like(bounds), np.empty_like(axes)
+    for b in range(n_boxes):
+        same, inside = True, True
+        for i in range(n_tasks):
+            low, high = max(lows[b, i], floor[i]), min(highs[b, i], ceiling[i])
+            if not free[i]:
+                if own[i]:
+                    low = floor[i]
+                high = low
+            inside &= low <= high + _ROUNDING
+            new_lows[left, i], new_highs[left, i] = low, max(high, low)
+            same &= low == lows[b, i] and high == highs[b, i]
+        if inside:
+            new_bounds[left], new_axes[left] = bounds[b], axes[b] if same else _NOT_BOUNDED
+            left += 1
+    return new_lows[:left], new_highs[:left], new_bounds[:left], new_axes[:left]
+
+
+@njit(cache=True)
 def search_rays(
     types: FloatArray,
     w: FloatArray,
@@ -336,15 +389,13 @@ def search_rays(
     work = np.empty((4, n_types))
     point = np.empty(n_tasks)
     tops = np.zeros(n_rays, dtype=np.int64)
+    for k in range(n_rays):
+        if filled[k] == 0:
+            return target, 0
+        tops[k] = np.argmax(bounds[k, : filled[k]])
     for step in range(steps):
         total, known = 0.0, 0.0
         for k in range(n_rays):
-            if filled[k] == 0:
-                return target, step
-            tops[k] = 0
-            for b in range(1, filled[k]):
-                if bounds[k, b] > bounds[k, tops[k]]:
-                    tops[k] = b
             total += bounds[k, tops[k]]
             known += worths[k]
         if total <= target:
@@ -387,9 +438,10 @@ def search_rays(
                 lows[ray, at], highs[ray, at] = part_low, part_high
                 bounds[ray, at], axes[ray, at] = bound, next_axis
                 filled[ray] += 1
+        if filled[ray] == 0:
+            return target, step + 1
+        tops[ray] = np.argmax(bounds[ray, : filled[ray]])
     total = 0.0
     for k in range(n_rays):
-        if filled[k] == 0:
-            return target, steps
-        total += bounds[k, : filled[k]].max()
+        total += bounds[k, tops[k]]
     return (target if total <= target else total), steps

@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 
 from fairlot.model.hierarchy import FloatArray, IntArray
-from fairlot.reallocation.support.bounds.boxes import ray_worth, search_boxes, search_rays
+from fairlot.reallocation.support.bounds.boxes import cut_boxes, ray_worth, search_boxes, search_rays
 from fairlot.reallocation.support.bounds.known import polished
 from fairlot.reallocation.support.bounds.partitions import SampleProgram, full_choices, owners
 
@@ -318,20 +318,15 @@ class _Blocks:
             floor = np.where(other, rates[k, np.maximum(owner, 0)] * gives_low, -_UNBOUNDED)
             floor = np.where(own, -gives_high, floor)
             ceiling = np.where(own, -gives_low, _UNBOUNDED)
-            low, high = np.maximum(cell.lows[k], floor), np.minimum(cell.highs[k], ceiling)
-            # what is worth nothing lies at its lower end
-            low = np.where(own & ~free, -gives_high, low)
-            high = np.where(own & ~free, low, np.where(free, high, np.maximum(high, low)))
-            high = np.where(other & ~free, low, high)
-            kept = (low <= high + 1e-15).all(axis=1)
-            if not kept.any():
+            low, high, bound, axis = cut_boxes(
+                cell.lows[k], cell.highs[k], cell.bounds[k], cell.axes[k], floor, ceiling, free, own
+            )
+            if not len(bound):
                 return None
-            low, high = low[kept], np.maximum(high[kept], low[kept])
-            same = ((low == cell.lows[k][kept]) & (high == cell.highs[k][kept])).all(axis=1)
             lows.append(low)
             highs.append(high)
-            bounds.append(cell.bounds[k][kept])
-            axes.append(np.where(same, cell.axes[k][kept], -2))
+            bounds.append(bound)
+            axes.append(axis)
             points[k] = np.clip(points[k], floor, np.where(own & ~free, floor, ceiling))
             points[k] = np.where(other & ~free, floor, points[k])
             worths[k] = ray_worth(
@@ -343,7 +338,7 @@ class _Blocks:
                 points[k],
                 self._load,
             )
-        bound = sum(float(part.max()) for part in bounds)
+        total = sum(float(part.max()) for part in bounds)
         return _Cell(
             gives_low,
             gives_high,
@@ -355,7 +350,7 @@ class _Blocks:
             axes,
             points,
             worths,
-            min(bound, cell.bound),
+            min(total, cell.bound),
         )
 
 

@@ -188,6 +188,10 @@ def test_import_of_fairpyx_and_bad_files(tmp_path: Path) -> None:
     code, out, _ = run("import", tmp_path / "i.json", "--out", tmp_path / "p", "--json")
     assert code == 0
     assert json.loads(out)["files"] == ["problem.toml", "goods.csv", "agents.csv", "values.csv"]
+    for options in (("--seats", 2), ("--capacities", tmp_path / "i.json")):
+        code, _, err = run("import", tmp_path / "i.json", "--out", tmp_path / "q", *options)
+        assert code == 2
+        assert "options for spreadsheets" in err
     (tmp_path / "votes.soc").write_text("# NUMBER ALTERNATIVES: 1\n1: 1\n")
     assert len(run("import", tmp_path / "votes.soc", "--out", tmp_path / "q")[2].splitlines()) == 2
     for name, data in (

@@ -116,6 +116,11 @@ def test_choices_and_ranks_become_borda_values() -> None:
     assert pairs(imported(wide, ColumnMapping(seats=1, load=1, scale="rank"))) == expected
 
 
+def test_a_form_on_the_web_knows_people_by_their_address() -> None:
+    text = "Timestamp,Email Address,Chess,Choir\n10:00,s1@x,5,4\n10:01,s2@x,,3\n"
+    assert imported(text).agents == ("s1@x", "s2@x")
+
+
 def test_goods_whose_ids_are_numbers() -> None:
     text = "Student,Course,Points\ns1,101,2.5\ns2,102,3\n"
     assert pairs(imported(text)) == {("s1", "101"): 2.5, ("s2", "102"): 3}
@@ -160,6 +165,7 @@ def test_capacities_loads_budgets_and_attributes() -> None:
         ("Student,Course\ns1,Chess\n", GIVEN, ["value"]),
         ("Course,Points\n1,2\n1,2\n", GIVEN, ["agent"]),
         ("Student,Note\ns1,x\n", GIVEN, ["layout"]),
+        ("Timestamp,Chess,Choir\n2026-01-01 10:00,5,4\n2026-01-01 10:02,3,3\n", GIVEN, ["agent"]),
     ],
 )
 def test_what_is_unclear_is_asked(text: str, given: ColumnMapping, keys: list[str]) -> None:
@@ -177,6 +183,7 @@ def test_what_is_unclear_is_asked(text: str, given: ColumnMapping, keys: list[st
         ("Student,Choice 1,Choice 2\ns1,A,A\n", "row 2, column Choice 2: good chosen twice"),
         ("Student,Chess,Chess\ns1,3,4\n", "duplicate column"),
         ("Student,Chess,Choir\ns1,3\n", "row 2: ragged row"),
+        ("Student,Course,Points\ns1,Chess,n/a\ns2,Chess,3\n", "row 2, column Points: not a number"),
         ("Student,Wanted,Course,Points\ns1,2,Chess,1\ns1,3,Choir,2\n", "differs from row to row"),
     ],
 )

@@ -146,8 +146,10 @@ def _read(
 
     ending = file.suffix.lower()
     if ending == ".json":
+        _refuse_others(file.name, said, capacities, ())
         return read_fairpyx(data, file.name), {}
     if ending.removeprefix(".") in KINDS:
+        _refuse_others(file.name, said, capacities, ("seats", "load"))
         content = read_preflib(data, file.name)
         open_ = [
             Question("seats", "how many seats has every good?", "--seats N"),
@@ -163,6 +165,29 @@ def _read(
         return _read_spreadsheet(file, data, said, capacities, ask)
     known = ", ".join((*ENDINGS, ".json", *(f".{kind}" for kind in KINDS)))
     raise InvalidProblemError([Issue("format not known", file.name, found=ending, expected=known)])
+
+
+def _refuse_others(file: str, said: ColumnMapping, capacities: Path | None, known: Sequence[str]) -> None:
+    """Refuse what was said about a file that has no columns: it would be without effect."""
+    from dataclasses import fields
+
+    from fairlot.errors import InvalidProblemError, Issue
+
+    given = [f.name for f in fields(said) if getattr(said, f.name) not in (None, ()) and f.name not in known]
+    given += ["capacities"] if capacities is not None else []
+    expected = (
+        f"only {' and '.join(f'--{name}' for name in known)}" if known else "none: the file says it all"
+    )
+    if given:
+        raise InvalidProblemError(
+            [
+                Issue(
+                    f"options for spreadsheets: {', '.join(given)}",
+                    file,
+                    expected=f"{expected}; edit the tables then",
+                )
+            ]
+        )
 
 
 def _read_spreadsheet(

@@ -129,7 +129,7 @@ class _Finder:
         if mapping.capacity is None and mapping.seats is None and not self._known_goods:
             self._set(capacity=self._numeric_named(_CAPACITY))
         if mapping.agent is None:
-            self._set(agent=self._named(_AGENT) or self._id_column())
+            self._set(agent=self._named(_AGENT) or self._address() or self._id_column())
         if self._mapping.agent is None:
             self._ask("agent", "which column holds the agents' ids?", "--agent-column NAME", self._free())
 
@@ -147,7 +147,8 @@ class _Finder:
                             "goods", "which column holds the goods?", "--good-column NAME", self._free()
                         )
                 if mapping.value is None:
-                    value = self._numeric_named(_VALUE) or self._numeric_named(_RANK)
+                    numeric = self._numeric_named(_VALUE) or self._numeric_named(_RANK)
+                    value = numeric or self._named(_VALUE) or self._named(_RANK)
                     self._set(value=value)
                     if value is None:
                         text = "which column holds values or ranks?"
@@ -252,13 +253,20 @@ class _Finder:
         # Several, such as "rating of Chess" and "rating of Choir": none of them is the one.
         return free[0] if len(free) == 1 else None
 
+    def _address(self) -> str | None:
+        """Find the one column of addresses: what forms on the web know people by."""
+        free = [column for column in self._free() if _has_word(column, "email mail login username")]
+        return free[0] if len(free) == 1 else None
+
     def _id_column(self) -> str | None:
-        """Find the first column, if its cells differ and it is called an id or is no number."""
+        """Find the first column, if its cells differ and it is called an id or is neither number nor time."""
         first = self._table.columns[0]
         cells = self._table[first]
         if first not in self._free() or not cells or len(set(cells)) < len(cells) or "" in cells:
             return None
-        return first if _has_word(first, "id ids nr name") or not self._numeric(first) else None
+        if _has_word(first, "id nr name"):
+            return first
+        return None if self._numeric(first) or _has_word(first, "timestamp time date") else first
 
     def _numeric(self, column: str) -> bool:
         cells = [cell for cell in self._table[column] if cell]

@@ -28,7 +28,6 @@ KINDS = (*ORDERS, "cat")
 MOST_VOTERS = 1_000_000
 
 Order = tuple[tuple[int, ...], ...]
-_HEADER = re.compile(r"#\s*([A-Z][A-Z ]*?)(?:\s+([0-9]{1,9}))?\s*:(.*)")
 _NUMBER = re.compile(r"\s*[0-9]{1,9}\s*")
 _GROUP = re.compile(r"\s*(?:\{([0-9,\s]*)\}|([0-9]{1,9}))\s*(?:,|$)")
 
@@ -111,9 +110,12 @@ class _Reader:
         header: dict[tuple[str, int], str] = {}
         lines: list[tuple[int, str]] = []
         for row, line in enumerate(text.splitlines(), start=1):
-            if entry := _HEADER.fullmatch(line.strip()):
-                header[entry[1], int(entry[2] or 0)] = entry[3].strip()
-            elif line.strip() and not line.lstrip().startswith("#"):
+            if line.lstrip().startswith("#"):
+                key, _, value = line.lstrip()[1:].partition(":")
+                words = key.split()
+                number = int(words.pop()) if words and _NUMBER.fullmatch(words[-1]) else 0
+                header[" ".join(words), number] = value.strip()
+            elif line.strip():
                 lines.append((row, line))
         kind = self._kind(header.get(("DATA TYPE", 0), ""))
         alternatives = self._names(header, "ALTERNATIVE", "NUMBER ALTERNATIVES", len(text))
@@ -161,8 +163,8 @@ class _Reader:
             self._fault("no preference", row, line, "voters: alternatives, such as 3: 2,{1,4}")
             return (), 0
         groups: list[tuple[int, ...]] = []
-        place = 0
-        while rest.strip() and place < len(rest):
+        rest, place = rest.strip(), 0
+        while place < len(rest):
             group = _GROUP.match(rest, place)
             parts = [] if group is None else (group[1] if group[2] is None else group[2]).split(",")
             blank = len(parts) == 1 and not parts[0].strip()

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from fairlot.io.problem import problem_files
 from fairlot.io.results import MANIFEST
+from fairlot.model.constraints import Quota
+from fairlot.model.market import PseudoMarket
 
 Fairlot = Callable[..., Any]
 
@@ -134,6 +137,32 @@ def test_crossing_quotas_are_solved_term_by_term(solved: Path, tmp_path: Path, f
     assert done.json["outcome"] == "exact"
     assert done.json["statement"].endswith("it is not a theorem for all timetables.")
     assert fairlot("solve", problem, "--out", tmp_path / "s", "--method", "path").code == 2
+
+
+def test_extra_seats_are_said_and_published(tmp_path: Path, fairlot: Fairlot) -> None:
+    # Two classes each of six that exclude each other in a circle, and a seat too few for a lottery.
+    values = [
+        [3, 4, 5, 4, 2, 2],
+        [5, 6, 1, 1, 4, 3],
+        [7, 4, 3, 4, 5, 5],
+        [2, 6, 6, 7, 6, 2],
+        [3, 5, 5, 5, 7, 3],
+    ]
+    pairs = ["g0 g1", "g2 g3", "g4 g5", "g1 g5", "g3 g4", "g0 g2"]
+    quotas = [Quota("load", max=2), *(Quota(pair, pair.split(), max=1) for pair in pairs)]
+    goods = [f"g{j}" for j in range(6)]
+    market = PseudoMarket.from_arrays(values, [2, 1, 1, 2, 2, 1], goods=goods, quotas=quotas)
+    (tmp_path / "problem").mkdir()
+    for name, content in problem_files(market).items():
+        (tmp_path / "problem" / name).write_bytes(content)
+    done = fairlot("solve", tmp_path / "problem", "--out", tmp_path / "r", "--json")
+    assert (done.code, done.json["outcome"], done.json["extra_seats"]) == (1, "impossible", {})
+    done = fairlot("solve", tmp_path / "problem", "--out", tmp_path / "s", "--extra-seats", 1)
+    assert done.code == 0
+    assert "Added, as allowed: 1 seat in 'g1'" in done.out
+    # What was solved is the problem with that seat: the folder says so and verifies.
+    assert "g1,2" in (tmp_path / "s" / "input" / "goods.csv").read_text()
+    assert fairlot("verify", tmp_path / "s").code == 0
 
 
 @pytest.mark.parametrize("option", ["--method=lemke", "--tol=x", "--tol=-1", "--time-limit=-1", "--seed=-1"])

@@ -3,7 +3,8 @@ r"""Whether it is true that no lottery over assignments is an equilibrium at som
 The claim is a direction c of weights on agents: every assignment of best bundles that sells what has a
 price spends less than the budgets do, :math:`\sum_i c_i\, p \cdot Z_i < \sum_i c_i b_i`, so that no mixture
 of them makes everybody spend her budget. The right-hand side is a sum; the largest left-hand side is an
-integer program, which is not solved here. Where agents have few best bundles it is found by listing them.
+integer program, which is not solved here. Where agents have few best bundles it is found by listing them:
+for who spends her budget on average, those on both sides of it, or those that cost just that.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ def spending_margin(
             return float("nan")
         if demand.satiated[i]:
             mine = [one for one in mine if one[0] <= demand.peak_cost[i] + _BEST * market.budgets[i]]
+        else:
+            mine = _that_spend(mine, float(market.budgets[i]))
         choices.append(mine)
     # Few choices first, so that dead ends show early.
     order = sorted(range(market.n_agents), key=lambda i: len(choices[i]))
@@ -79,6 +82,14 @@ def spending_margin(
         for cost, goods in choices[i]:
             stack.append((depth + 1, spent + direction[i] * cost, used + uses[:, list(goods)].sum(axis=1)))
     return float(direction @ market.budgets - best)
+
+
+def _that_spend(bundles: list[Bundle], budget: float) -> list[Bundle]:
+    """Keep what a lottery that spends the budget can consist of: with nothing on one side, what costs it."""
+    most = _BEST * budget
+    above, below = (any(sign * (cost - budget) > most for cost, _ in bundles) for sign in (1.0, -1.0))
+    exact = [one for one in bundles if abs(one[0] - budget) <= most]
+    return exact if exact and not (above and below) else bundles
 
 
 def _best_bundles(

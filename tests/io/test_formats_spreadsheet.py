@@ -21,6 +21,7 @@ from fairlot.io.formats.mapping import ColumnMapping, read_mapping, write_mappin
 from fairlot.io.formats.sheet import read_sheet
 from fairlot.io.formats.spreadsheet import spreadsheet_draft
 from fairlot.io.problem import parse_problem_files, read_problem
+from fairlot.io.template import template_files
 from fairlot.model.market import PseudoMarket
 
 WIDE = "Student ID,Year,Chess,Choir\ns1,1,2.5,1\ns2,2,,3.75\n"
@@ -81,6 +82,36 @@ def test_one_table_in_many_shapes(text: str) -> None:
     assert [quota.name for quota in market.quotas] == ["load"]
 
 
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_every_rendering_of_a_table_reads_the_same(data: st.DataObject) -> None:
+    """Layout, separator, decimal mark, title and byte-order mark do not change what is read."""
+    agents = [f"s{k}" for k in range(data.draw(st.integers(1, 4)))]
+    goods = [f"Club {letter}" for letter in "ABCD"[: data.draw(st.integers(2, 4))]]
+    quarters = st.none() | st.integers(0, 4000).map(lambda k: k / 4)
+    bids = {(a, g): data.draw(quarters, label=f"{a} {g}") for a in agents for g in goods}
+    bids[agents[0], goods[0]] = 7.25
+    comma = data.draw(st.booleans(), label="comma")
+    separator = data.draw(st.sampled_from(";\t|" if comma else ",;\t|"), label="separator")
+
+    def cell(value: float | None) -> str:
+        return "" if value is None else str(value).replace(".", "," if comma else ".")
+
+    if data.draw(st.booleans(), label="long"):
+        lines = [["Student", "Course", "Points"]]
+        lines += [[a, g, cell(value)] for (a, g), value in bids.items()]
+    else:
+        lines = [["Student", *goods], *([a, *(cell(bids[a, g]) for g in goods)] for a in agents)]
+    text = "\r\n".join(separator.join(line) for line in lines)
+    if data.draw(st.booleans(), label="title"):
+        text = f"Bids for the autumn{separator}\n\n" + text
+    if data.draw(st.booleans(), label="byte-order mark"):
+        text = "\ufeff" + text
+    market = imported(text, ColumnMapping(seats=1, load=1, scale="value"))
+    assert pairs(market) == {pair: value for pair, value in bids.items() if value is not None}
+    assert market.agents == tuple(agents)
+
+
 def test_xlsx_with_a_title_and_merged_headers() -> None:
     rows = [["Electives 2026"], ["Student", None, "Clubs", None], ["id", "Year", "Chess", "Choir"]]
     rows += [["s1", 1, 2.5, 1], ["s2", 2, None, 3.75]]
@@ -121,6 +152,15 @@ def test_a_form_on_the_web_knows_people_by_their_address() -> None:
     assert imported(text).agents == ("s1@x", "s2@x")
 
 
+def test_a_problem_folder_imports_as_itself() -> None:
+    template = template_files("pseudomarket")
+    original = parse_problem_files(template).problem
+    goods = template["goods.csv"].decode()
+    market = imported(template["values.csv"], ColumnMapping(load=3), "values.csv", goods)
+    assert pairs(market) == pairs(original)
+    assert (market.goods, market.capacities.tolist()) == (original.goods, original.capacities.tolist())
+
+
 def test_goods_whose_ids_are_numbers() -> None:
     text = "Student,Course,Points\ns1,101,2.5\ns2,102,3\n"
     assert pairs(imported(text)) == {("s1", "101"): 2.5, ("s2", "102"): 3}
@@ -135,7 +175,10 @@ def test_goods_that_nobody_names_are_told() -> None:
     seats = read_sheet(b"course,capacity\nChess,1\nChoire,1\n", "seats.csv")
     mapping, _ = understand(sheet.table, ColumnMapping(load=1), seats.table["course"])
     draft = spreadsheet_draft(sheet.table, mapping, seats.table)
-    assert draft.warnings == ("nobody accepts 1 of the goods (no column, or no value): Choire",)
+    assert draft.warnings == (
+        "nobody accepts 1 of the goods (no column, or no value): Choire",
+        "columns of numbers that are not taken for goods: Choir",
+    )
 
 
 def test_capacities_loads_budgets_and_attributes() -> None:

@@ -207,6 +207,8 @@ def _read_spreadsheet(
         seats = read_sheet(capacities.read_bytes(), capacities.name).table
         goods = tuple(seats[capacity_columns(seats)[0]])
     mapping, questions = understand(sheet.table, said, goods)
+    if questions and ask:
+        typer.echo("\n".join((*sheet.notes, f"columns: {', '.join(sheet.table.columns)}")))
     while questions:
         said = _answered(file.name, said, questions, ask)
         mapping, questions = understand(sheet.table, said, goods)

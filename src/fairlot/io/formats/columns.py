@@ -89,6 +89,18 @@ def understand(
     return _Finder(table, given, known_goods).found()
 
 
+def overlooked(table: Table, mapping: ColumnMapping) -> tuple[str, ...]:
+    """List the columns of numbers of a wide table that look like goods and are taken for none.
+
+    A good that is new this term is missing in last term's mapping, one with a typing error in the table of
+    capacities.
+    """
+    if mapping.layout != "wide":
+        return ()
+    numbers = _Finder(table, replace(mapping, goods=()), ())._wide()
+    return tuple(column for column in numbers if column not in mapping.goods)
+
+
 class _Finder:
     """Fills a mapping step by step."""
 

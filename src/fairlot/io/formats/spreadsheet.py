@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fairlot.errors import InvalidProblemError, Issue
+from fairlot.io.formats.columns import overlooked
 from fairlot.io.formats.draft import Draft, refuse_too_many
 from fairlot.io.formats.mapping import ColumnMapping
 from fairlot.io.formats.rankings import RULE, WARNING, borda
@@ -110,6 +111,8 @@ class _Builder:
         if ignored := [good for good in goods_table["good"] if good not in wanted]:
             shown = ", ".join(ignored[:10]) + (", ..." if len(ignored) > 10 else "")
             warnings += (f"nobody accepts {len(ignored)} of the goods (no column, or no value): {shown}",)
+        if others := overlooked(table, mapping):
+            warnings += (f"columns of numbers that are not taken for goods: {', '.join(others[:10])}",)
         agents_table: dict[str, Sequence[str]] = {"agent": list(agents)}
         for name, column, rule in (("budget", mapping.budget, POSITIVE), ("load", mapping.load, COUNT)):
             if isinstance(column, str):

@@ -154,8 +154,9 @@ def design(
             )
         write_result(out, design_files(found, read.files), force=force)
         _say_design(output, found, folder)
+        output.tell(f"Wrote {out}; hand out menus.md, fill in picks.csv, then:")
+        # a command is copied as it stands, however long
         output.say(
-            f"Wrote {out}; hand out menus.md, fill in picks.csv, then: "
             f"fairlot reallocate {folder} --menus {out}/menus.csv --picks {out}/picks.csv --out RESULT"
         )
         output.data({"result": str(out), **design_summary(found)})
@@ -167,7 +168,7 @@ def _say_design(output: Output, found: Design, folder: Path) -> None:
     total, notes = found.problem.status_quo_cost, found.stats.parameters
     low, high = found.interval
     choosing = len(set(found.menus.ray_agents.tolist()))
-    output.say(f"{headline(found.problem, folder)}; {found.stats.method}, {found.stats.seconds:.1f} s")
+    output.tell(f"{headline(found.problem, folder)}; {found.stats.method}, {found.stats.seconds:.1f} s")
     output.say(f"{choosing} of {found.problem.n_agents} agents have a choice, {found.menus.n_rays} rays")
     rows = [("Expected saving of these menus", found.expected_saving)]
     rows.append(("  95% interval, from", low))
@@ -186,19 +187,19 @@ def _say_design(output: Output, found: Design, folder: Path) -> None:
     output.say("No menu ever loses, whatever is picked.")
     if "pseudo_gap" in notes:
         state = "ended" if notes["search"] == "ended" else "was stopped by the time limit"
-        output.say(
+        output.tell(
             f"The search {state}: pseudo-gap {100 * notes['pseudo_gap']:.2f}% "
             "(to what the menus found would allow; not a bound)"
         )
     if "largest_regret" in notes:
-        output.say(
+        output.tell(
             f"Nobody's menu forgoes more than {100 * notes['largest_regret']:.0f}% of the most it could"
         )
     if "medians" in notes:
         medians = ", ".join(
             f"{task} {median:.3g}" for task, median in zip(found.problem.tasks, notes["medians"], strict=True)
         )
-        output.say(f"Beliefs from {notes['offers']} picks: medians {medians}; sigma {notes['sigma']:.2f}")
+        output.tell(f"Beliefs from {notes['offers']} picks: medians {medians}; sigma {notes['sigma']:.2f}")
     say_certified(output, found.status, found.certificate, "what makes the choices plain and safe")
 
 
@@ -270,10 +271,8 @@ def _say_simulation(output: Output, found: Simulation, total: float) -> dict[str
     output.say(
         f"Mean saving {saving_words(found.mean, total)} ± {1.96 * found.standard_error:,.4g}, per replica"
     )
-    names = ("least", "5%", "median", "95%", "most")
-    output.say(
-        "  ".join(f"{name} {saving_words(x, total)}" for name, x in zip(names, quantiles, strict=True))
-    )
+    for name, saving in zip(("least", "5%", "median", "95%", "most"), quantiles, strict=True):
+        output.say(f"  {name:<8} {saving_words(saving, total):>20}")
     output.say(f"Load as people see it themselves: {100 * float(found.load_changes.mean()):+.2f}%")
     return {
         "replicas": found.replicas,

@@ -10,7 +10,7 @@ so that log of its mean plus :math:`\log w \cdot \kappa` is concave, and its tan
 maximum over the box in closed form. Beside it stands the corner: acceptance at the low end times the
 largest :math:`w \cdot \kappa`. Both are multiplied by the extent at the low end, where it is largest.
 
-Private kernels; ``tests/reallocation/support/test_boxes.py`` holds them to plain NumPy. Everything is in
+Private kernels; ``tests/reallocation/support/test_bounds.py`` holds them to plain NumPy. Everything is in
 units of load: task i times its median cost.
 """
 

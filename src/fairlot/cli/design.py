@@ -189,7 +189,7 @@ def _say_design(output: Output, found: Design, folder: Path) -> None:
         state = "ended" if notes["search"] == "ended" else "was stopped by the time limit"
         output.tell(
             f"The search {state}: pseudo-gap {100 * notes['pseudo_gap']:.2f}% "
-            "(to what the menus found would allow; not a bound)"
+            "(not a bound: to what the menus found allow)"
         )
     if "largest_regret" in notes:
         output.tell(

@@ -20,7 +20,7 @@ _ATTEMPTS = 5
 _MONEY_SHARE = 0.03
 _MOST_FACTORIZATIONS = 6000
 _NEAR_END = 1e-7
-"""Barrier parameter from which a path that gets stuck is more likely lost to rounding than astray."""
+"""Barrier parameter from which a path of agents under one bound that stops is lost to rounding only."""
 
 
 def solve_price_path(
@@ -106,7 +106,10 @@ def solve_price_path(
         ends.append((layout, progress))
         if left <= 0 or (deadline is not None and time.monotonic() > deadline):
             break
-        if progress.note and progress.position.mu > _NEAR_END:
+        if progress.note and simple and tol < LEAST_MU:
+            simple = False  # the closed form is not accurate enough for so fine an end
+            continue
+        if progress.note and not (simple and progress.position.mu <= _NEAR_END):
             drawn, start = drawn or start is None, None
             continue
         frugal = clearing.frugal(progress.position)

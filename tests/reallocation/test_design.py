@@ -52,11 +52,11 @@ def test_numbers_no_choice_eight_fifteenths_and_remedial_a_fifth():
 
 
 def test_numbers_first_best_of_the_square():
-    found = first_best(beside_willing_neighbours((1.0, 1.0)), draws=800, seed=1)
+    found = first_best(beside_willing_neighbours((1.0, 1.0)), draws=400, seed=1)
     expected = (9 * np.log(3) - 8) / 4
     assert_allclose(expected, 0.471878, atol=1e-6, rtol=0)
     assert abs(found.saving - expected) < 4 * found.standard_error
-    assert found.standard_error < 0.03
+    assert found.standard_error < 0.04
 
 
 def test_reading_3_costs_near_zero_are_told_by_the_family():
@@ -148,7 +148,7 @@ def test_two_price_menus_are_always_polarized_and_worth_their_value_in_expectati
         design = best_two_price(problem)
         menus = design.menus
         assert conflicting_rays(menus) == []
-        many = simulate(problem, menus, draws=10, replicas=100).mean
+        many = simulate(problem, menus, draws=10, replicas=40).mean
         assert many <= design.saving * 1.05
         both = ~np.isnan(design.prices).any(axis=1)
         assert (design.prices[both, 0] <= design.prices[both, 1] * (1 + 1e-6)).all()
@@ -165,8 +165,8 @@ def test_classes_are_searched_or_given():
 
 def test_two_prices_beat_trades_of_pairs_where_there_are_two_tasks():
     problem = random_problem(np.random.default_rng(2), n_agents=12, n_tasks=2)
-    two = design_menus(problem, method="two-price", draws=60)
-    pairs = design_menus(problem, method="bilateral", draws=60)
+    two = design_menus(problem, method="two-price", draws=30, n_jobs=1)
+    pairs = design_menus(problem, method="bilateral", draws=30, n_jobs=1)
     assert two.certificate.passed
     assert pairs.certificate.passed
     assert two.expected_saving > 0
@@ -204,7 +204,7 @@ def test_numbers_a_demonstration_of_doctors():
         Beliefs.lognormal(1.0, 0.45),
         caps=Caps(load_growth=0.2),
     )
-    found = design_menus(problem, method="bilateral", draws=60)
+    found = design_menus(problem, method="bilateral", draws=30, n_jobs=1)
     total = problem.status_quo_cost
     assert_allclose(found.no_choice.saving, 0, atol=1e-6)
     assert found.bilateral_saving > 0.03 * total

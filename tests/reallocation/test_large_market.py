@@ -446,14 +446,14 @@ def test_numbers_a_demonstration_of_doctors_with_menus():
     total = problem.status_quo_cost
     found = design_menus(problem, tol=5e-3)
     assert_allclose(found.no_choice.saving, 0, atol=1e-6 * total)
-    assert found.large_market_saving > 0.16 * total
+    assert found.large_market_saving > 0.17 * total
     assert found.stats.parameters["pseudo_gap"] < 5e-3
-    assert found.expected_saving > 0.08 * total
+    assert found.expected_saving > 0.11 * total
     assert found.simulation.savings.min() >= 0
     assert found.simulation.load_changes.mean() < -0.05
     pairs = design_menus(problem, method="bilateral")
     assert 0.04 * total < pairs.bilateral_saving < 0.07 * total
-    assert found.expected_saving > 1.3 * pairs.expected_saving
+    assert found.expected_saving > 1.5 * pairs.expected_saving
     study = study_replicas(found.mechanism, [1, 2, 5, 10, 30, 100], draws=40)
     shares = [row.share for row in study.rows]
     assert_allclose(shares, [0.71, 0.83, 0.89, 0.93, 0.96, 0.979], atol=0.04)

@@ -268,7 +268,7 @@ class Bordered:
         m = len(by_mu)
         self._scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(jacobian)), 1e-300))
         normal = np.append(q_normal * self._scale, log_mu_normal)
-        self._length = float(np.linalg.norm(normal))
+        self._length = np.float64(np.linalg.norm(normal))  # division by 0 gives no step, and no error
         matrix = np.empty((m + 1, m + 1))
         matrix[:m, :m] = jacobian * self._scale[:, None] * self._scale
         matrix[:m, m] = by_mu * self._scale

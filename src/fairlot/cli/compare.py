@@ -79,7 +79,7 @@ def _tell_goods(output: Output, found: Comparison, records: list[dict[str, Any]]
     for row, record in zip(found.rows, records, strict=True):
         title = f"{row.mechanism.title[:28]:28}"
         if row.measures is None:
-            output.tell(f"{title}{row.note}")
+            output.tell(f"{title} {row.note}")
             continue
         truth = {"obvious": "obvious", "dominant": "best", "no": "no"}[record["truth"]]
         output.say(
@@ -111,7 +111,7 @@ def _tell_tasks(output: Output, found: Comparison, records: list[dict[str, Any]]
     for row, record in zip(found.rows, records, strict=True):
         title = f"{row.mechanism.title[:28]:28}"
         if row.measures is None:
-            output.tell(f"{title}{row.note}")
+            output.tell(f"{title} {row.note}")
             continue
         low, high = (_figure(record[key], 0, 2, 100 / total) for key in ("saving_low", "saving_high"))
         output.say(

@@ -123,7 +123,7 @@ def test_clearing_has_two_sides() -> None:
 
 def test_overspending_is_relative_to_the_true_budget() -> None:
     market = PseudoMarket.from_arrays([[1, 1], [1, 1]], 1, budgets=[1.0, 2.0])
-    outcome = Outcome(np.array([[1, 0, 0, 1]]), prices=np.array([1.5, 1.0]), budgets=np.array([1.5, 2.0]))
+    outcome = Outcome(np.array([[1, 0, 0, 1]]), prices=np.array([1.5, 1.0]))
     assert_allclose(measures.overspending(market, outcome), 0.5, atol=1e-12)
     assert np.isnan(measures.overspending(market, Outcome(np.array([[1, 0, 0, 1]]))))
 

@@ -32,8 +32,6 @@ class Outcome:
         Expected copies where the mechanism states them; else they are the mean of the draws.
     prices : FloatArray, shape (n_goods,), or None
         Money per copy.
-    budgets : FloatArray, shape (n_agents,), or None
-        What agents may spend, where the mechanism changes it; else the market's.
     note : str
         What the user should know of this run.
     """
@@ -41,7 +39,6 @@ class Outcome:
     draws: IntArray
     shares: FloatArray | None = None
     prices: FloatArray | None = None
-    budgets: FloatArray | None = None
     note: str = ""
 
     @property

@@ -1,4 +1,4 @@
-"""``export``: what was drawn as an enrolment list, what agents prefer as a PrefLib file."""
+"""``export``: what was drawn as a workbook or an enrolment list, what agents prefer as a PrefLib file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SourceArgument = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Result folder; for preflib a problem folder will do.")
 ]
-FormatOption = Annotated[str, typer.Option("--format", help="canvas, oneroster or preflib.")]
+FormatOption = Annotated[str, typer.Option("--format", help="xlsx, canvas, oneroster or preflib.")]
 FileOption = Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write.")]
 SchoolOption = Annotated[
     str, typer.Option("--school", metavar="ID", help="oneroster: the school's sourcedId.")
@@ -24,6 +24,7 @@ SchoolOption = Annotated[
 ReplaceOption = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 
 _ENDINGS = {
+    "xlsx": (".xlsx",),
     "canvas": (".csv",),
     "oneroster": (".csv",),
     "preflib": (".soc", ".soi", ".toc", ".toi", ".cat"),
@@ -39,7 +40,7 @@ def export(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write an enrolment list for Canvas or OneRoster, or preferences as a PrefLib file."""
+    """Write what was drawn as a workbook or for Canvas or OneRoster, or preferences as PrefLib."""
     with verb(as_json, quiet) as output:
         from fairlot.errors import InvalidProblemError, Issue
         from fairlot.io.folders import write_file
@@ -58,18 +59,25 @@ def export(
             raise InvalidProblemError(issues)
         data = _written(folder, format_, out.suffix.lower().removeprefix("."), school)
         write_file(out, data)
-        rows = data.count(b"\n")
-        output.say(f"Wrote {out} ({rows} lines)")
-        output.data({"source": str(folder), "format": format_, "file": str(out), "lines": rows})
+        said = {"source": str(folder), "format": format_, "file": str(out), "bytes": len(data)}
+        if format_ == "xlsx":
+            output.say(f"Wrote {out} ({len(data)} bytes)")
+        else:
+            said["lines"] = data.count(b"\n")
+            output.say(f"Wrote {out} ({said['lines']} lines)")
+        output.data(said)
 
 
 def _written(folder: Path, format_: str, kind: str, school: str) -> bytes:
     from fairlot.io.formats.enrolments import canvas_enrolments, oneroster_enrolments
     from fairlot.io.formats.preflib import market_preflib, write_preflib
+    from fairlot.io.formats.workbook import assignment_workbook
 
     if format_ == "preflib":
         return write_preflib(market_preflib(_market(folder), kind))
     files = _sealed(folder)
+    if format_ == "xlsx":
+        return assignment_workbook(files)
     return canvas_enrolments(files) if format_ == "canvas" else oneroster_enrolments(files, school)
 
 

@@ -1,1 +1,1 @@
-"""Other people's formats: PrefLib, fairpyx and arbitrary spreadsheets in; enrolment lists and PrefLib out."""
+"""Other people's formats: PrefLib, fairpyx, arbitrary spreadsheets in; workbooks, enrolments, PrefLib out."""

@@ -1,0 +1,1 @@
+"""The web application: organisers and agents in a browser. Parses, calls :mod:`fairlot.rounds`, renders."""

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from fairlot.pseudomarket.quasilinear import follow_limit, solve_kelso_crawford, walrasian_prices
     from fairlot.pseudomarket.solve import solve_equilibrium
     from fairlot.pseudomarket.timetable.solve import solve_timetable
+    from fairlot.pseudomarket.trace import PathRecorder
     from fairlot.reallocation.design import design_menus
     from fairlot.reallocation.explanation import explain_member
     from fairlot.reallocation.outcome import reallocate
@@ -228,6 +229,7 @@ _HOMES = {
     ),
     "fairlot.pseudomarket.solve": ("solve_equilibrium",),
     "fairlot.pseudomarket.timetable.solve": ("solve_timetable",),
+    "fairlot.pseudomarket.trace": ("PathRecorder",),
     "fairlot.verify.equilibrium": ("verify_equilibrium",),
     "fairlot.verify.lottery": (
         "verify_assignment",
@@ -306,6 +308,7 @@ __all__ = [
     "NotSupportedError",
     "NullReporter",
     "Oracle",
+    "PathRecorder",
     "PseudoMarket",
     "PublishedEquilibrium",
     "QuasilinearEconomy",

@@ -25,6 +25,7 @@ from fairlot.model.menus import Menu, Menus, Ray
 from fairlot.model.tasks import ReallocationProblem
 from fairlot.plot.markets import wanted_for_free
 from fairlot.plot.style import COLOURS
+from fairlot.pseudomarket.trace import Leg
 from fairlot.reallocation.large_market.replicas import ReplicaRow, ReplicaStudy
 from fairlot.testing import acceptable_bundles, course_market
 
@@ -178,3 +179,18 @@ def test_nothing_to_draw_is_said() -> None:
     market = fl.PseudoMarket.from_arrays([[1.0], [1.0]], 1, quotas=[fl.Quota("one", min=1, max=1)])
     with pytest.raises(ValueError, match="there is nothing to draw: "):
         plot.plot_prices(fl.solve_equilibrium(market))
+
+
+def test_the_path_shows_prices_and_folds(small: fl.PseudoMarket) -> None:
+    recorder = fl.PathRecorder()
+    found = fl.solve_equilibrium(small, reporter=recorder)
+    leg = recorder.legs[-1]
+    ax = plot.plot_path(leg, small)
+    assert found.prices is not None
+    ends = [line.get_ydata()[-1] for line in ax.lines[:3]]  # type: ignore[index]
+    assert_allclose(ends, np.sort(found.prices)[::-1], atol=1e-5)
+    assert labelled(ax)
+    turning = Leg("a road", np.array([1.0, 0.2, 0.5, 0.1]), np.ones((4, 3)))
+    ax = plot.plot_path(turning, small)
+    assert "folds: 2" in ax.get_legend_handles_labels()[1]
+    assert_allclose(ax.lines[3].get_xdata(), [0.2, 0.5])  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from fairlot.plot.distributions import plot_ranks, plot_utilities
 from fairlot.plot.lotteries import plot_lottery
 from fairlot.plot.markets import plot_envy, plot_prices, plot_shares, plot_supply
 from fairlot.plot.menus import plot_menu
+from fairlot.plot.paths import plot_path
 from fairlot.plot.studies import plot_limit, plot_replicas
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "plot_limit",
     "plot_lottery",
     "plot_menu",
+    "plot_path",
     "plot_prices",
     "plot_ranks",
     "plot_replicas",

@@ -28,6 +28,7 @@ from fairlot.pseudomarket.joint.smoothing import (
     relative_size,
 )
 from fairlot.pseudomarket.joint.system import JointSystem, State
+from fairlot.pseudomarket.trace import pass_point
 
 _FIRST_LENGTH, _LONGEST, _SHORTEST = 0.3, 3.0, 1e-5
 _STEPS = 8
@@ -81,6 +82,7 @@ def turn(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> 
     """
     here, length = start, _FIRST_LENGTH
     plane = _plane(here)
+    pass_point(effort.reporter, here.mu, system.row_prices(here.state))
     for _ in range(_MOST_POINTS):
         if here.mu <= mu_stop:
             return here
@@ -97,7 +99,7 @@ def turn(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> 
         here, plane = there, _plane(there)
         length *= 2.0 if here.steps <= 1 else 1.4 if here.steps <= 3 else 1.0 if here.steps <= 5 else 0.7
         length = min(length, _LONGEST)
-        effort.reporter.update(residual=here.mu)
+        pass_point(effort.reporter, here.mu, system.row_prices(here.state))
     return None
 
 

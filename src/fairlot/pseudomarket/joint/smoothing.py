@@ -20,6 +20,7 @@ from fairlot.progress import Reporter
 from fairlot.pseudomarket.joint.kernels import largest_ratio, step_and_project
 from fairlot.pseudomarket.joint.newton import Linearization
 from fairlot.pseudomarket.joint.system import JointSystem, Residual, State
+from fairlot.pseudomarket.trace import pass_point
 
 _KAPPA = 2.0
 _STEPS = 25
@@ -206,6 +207,7 @@ def descend(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) 
     """
     here, ratio = start, 0.3
     trail = [(here.state, here.mu)]
+    pass_point(effort.reporter, here.mu, system.row_prices(here.state))
     while here.mu > mu_stop and not effort.spent:
         mu = max(ratio * here.mu, mu_stop)
         step = here.correction.plus(here.tangent, mu / here.mu - 1.0)
@@ -219,7 +221,7 @@ def descend(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) 
         trail = [*trail[1 - _TRAIL :], (here.state, here.mu)]
         pace = 2.0 if here.steps <= 2 else 1.2 if here.steps <= 4 else 0.8
         ratio = max(ratio**pace, _LEAST_RATIO)
-        effort.reporter.update(residual=mu)
+        pass_point(effort.reporter, mu, system.row_prices(here.state))
     return trail
 
 

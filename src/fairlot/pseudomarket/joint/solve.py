@@ -21,6 +21,7 @@ from fairlot.pseudomarket.joint.start import (
 )
 from fairlot.pseudomarket.joint.system import JointSystem, State
 from fairlot.pseudomarket.polish import polish, residual
+from fairlot.pseudomarket.trace import begin_path
 from fairlot.verify.demand import best_affordable
 
 _ROUNDS = 6
@@ -88,7 +89,7 @@ def solve_joint(
     # A diverging iteration ends by its size; it is no error.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         for _ in range(_ROUNDS):
-            effort.reporter.stage("joint path")
+            begin_path(effort.reporter, "joint path", compiled)
             system = JointSystem(compiled, epsilon, weight, lending(compiled))
             point = _solve(system, start, tol, effort, money is None)
             deprived = _deprived(compiled, point, epsilon)

@@ -211,11 +211,15 @@ class JointSystem:
             mu * self.lent,
         )
 
+    def row_prices(self, state: State) -> FloatArray:
+        """Return the scaled prices of the supply rows."""
+        return state.dual[self.b_supply]
+
     def point(self, state: State, *, finished: bool, iterations: int, note: str = "") -> Point:
         """Return the state as a claim on the market, with ε counted as part of α."""
         return Point(
             x=state.primal[self.b_x].copy(),
-            q=state.dual[self.b_supply].copy(),
+            q=self.row_prices(state).copy(),
             alpha=state.dual[self.b_money] + self.epsilon,
             y=self.node_duals(state),
             finished=finished,

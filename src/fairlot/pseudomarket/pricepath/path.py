@@ -25,6 +25,7 @@ from fairlot.model.hierarchy import FloatArray
 from fairlot.progress import NullReporter, Reporter
 from fairlot.pseudomarket.pricepath.clearing import Bordered, Clearing, Position, least_step
 from fairlot.pseudomarket.pricepath.newton import State
+from fairlot.pseudomarket.trace import pass_point
 
 _ERROR = 0.15
 _FIRST_STEP, _LONGEST_STEP = 0.3, 3.0
@@ -141,6 +142,7 @@ class _Path:
         if anchor is None:
             note = self._obstacle(start, np.inf) or "no smoothed equilibrium found to start from"
             return Progress(start, self.factorizations, note)
+        self._passed(anchor)
         best, highest = start, _HIGHEST * start.mu
         fraction, tries, refused = _FIRST_STEP, 0, 0
         trail: deque[tuple[_Anchor, float]] = deque(maxlen=_TRAIL)
@@ -159,6 +161,7 @@ class _Path:
                     if not trail:
                         return Progress(best, self.factorizations, "no step forward")
                     anchor, fraction = trail.pop()
+                    self._passed(anchor)
                     fraction, tries = _RESUME * fraction, 1
                 continue
             trail.append((anchor, fraction))
@@ -167,11 +170,14 @@ class _Path:
                 refused = 0
             tries = 0
             anchor = following
-            self.reporter.update(residual=anchor.position.mu)
+            self._passed(anchor)
             if anchor.position.mu < best.mu:
                 best = anchor.position
             if best.mu < self.tol:
                 return Progress(self._finished(best), self.factorizations, "")
+
+    def _passed(self, anchor: _Anchor) -> None:
+        pass_point(self.reporter, anchor.position.mu, anchor.position.q, self.clearing.layout.supply_row)
 
     def _obstacle(self, position: Position, highest: float) -> str:
         """Say why to stop here, if there is a reason."""

@@ -15,6 +15,7 @@ from fairlot.pseudomarket.pricepath.layout import BOTH, EQUAL, LOWER, TAPER, Lay
 from fairlot.pseudomarket.pricepath.newton import State
 from fairlot.pseudomarket.pricepath.path import Progress, follow
 from fairlot.pseudomarket.pricepath.unit import LEAST_MU, wants_one_bound
+from fairlot.pseudomarket.trace import begin_path
 
 _ATTEMPTS = 5
 _MONEY_SHARE = 0.03
@@ -75,7 +76,6 @@ def solve_price_path(
     (True, [2.5, 0.5, 0.0])
     """
     reporter = NullReporter() if reporter is None else reporter
-    reporter.stage("price path")
     if compiled.n_pairs == 0:
         return Point(
             x=np.zeros(0),
@@ -91,6 +91,7 @@ def solve_price_path(
     simple = wants_one_bound(compiled)
     left = np.inf if max_iter is None else max_iter
     for _ in range(_ATTEMPTS):
+        begin_path(reporter, "price path", compiled)
         layout = lay_out(compiled, shares, rng if drawn else None)
         with np.errstate(all="ignore"):  # numerical trouble ends a path, it is no error
             clearing, progress = _descend(

@@ -12,6 +12,7 @@ from fairlot.pseudomarket.joint.smoothing import Centre, Effort, Waypoint, centr
 from fairlot.pseudomarket.joint.start import fair_copies, prices_of_money
 from fairlot.pseudomarket.joint.system import State
 from fairlot.pseudomarket.timetable.system import RowEffort, RowSystem
+from fairlot.pseudomarket.trace import begin_path
 
 _FIRST_MU = (1.0, 0.3, 3.0, 0.1, 10.0)
 _LAST_MU = 1e-11
@@ -54,7 +55,7 @@ def follow_rows(
     if seed:
         weight = np.exp(np.random.default_rng(seed).normal(size=compiled.n_pairs))
     system = RowSystem(compiled, prices_of_money(compiled) if epsilon is None else epsilon, weight)
-    effort.reporter.stage("equilibrium")
+    begin_path(effort.reporter, "equilibrium", compiled)
     # A diverging iteration ends by its size; it is no error.
     with np.errstate(all="ignore"):
         here = _begin(system, effort)

@@ -16,6 +16,7 @@ good and limit,
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg as la
@@ -37,10 +38,40 @@ from fairlot.pseudomarket.joint.system import JointSystem, Residual, State
 
 _NO_BOUND = 1e300
 """Θ⁻¹ of a node without a bound."""
+ROUNDING_LIFT = 1e-13
+"""Part of the terms of its diagonal by which the reduced matrix is lifted."""
 
 
-class Linearization:
-    """The reduced matrix at a state, factored; gives Newton directions and the orientation."""
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """What agents would do in a Newton step if prices stayed as they are.
+
+    Parameters
+    ----------
+    force, shift : FloatArray, shape (n_pairs,) and (n_nodes,)
+        Right-hand sides of :func:`~fairlot.pseudomarket.joint.kernels.tree_solve`.
+    money : FloatArray, shape (n_agents,)
+        Changes of α.
+    sold : FloatArray, shape (n_rows,)
+        Change of the copies that count against every supply row.
+    """
+
+    force: FloatArray
+    shift: FloatArray
+    money: FloatArray
+    sold: FloatArray
+
+
+class AgentSteps:
+    """The agents' side of a Newton step at a state: their slopes, offers, and answers to price changes.
+
+    Sums of slopes and of offers over sets of agents are those of all: a market may be cut among workers.
+
+    Attributes
+    ----------
+    terms : FloatArray, shape (n_goods,)
+        Size of the terms that add up to the diagonal of the slopes.
+    """
 
     def __init__(self, system: JointSystem, state: State) -> None:
         s, c = system, system.compiled
@@ -59,7 +90,7 @@ class Linearization:
         self.money = state.dual[s.b_money] + s.epsilon
         self.price = s.prices(state)[c.good]
         self.spending, _, _ = self._solve(self.price, np.zeros(c.n_nodes))
-        response, self.loss, terms = money_response(
+        response, self.loss, self.terms = money_response(
             c.start,
             c.good,
             self.price,
@@ -70,15 +101,6 @@ class Linearization:
             c.n_goods,
         )
         self.response = response + 1.0 / self.ratio[s.b_money]
-        matrix = self._slopes()
-        if len(c.supply) > c.n_goods:
-            matrix = c.rows @ (c.rows @ matrix.T).T
-        diagonal = np.arange(len(c.supply))
-        matrix[diagonal, diagonal] += 1.0 / self.ratio[s.b_supply]
-        # Where prices are free to move, what is left of large terms that cancel is rounding.
-        matrix[diagonal, diagonal] += 1e-13 * (c.rows @ terms)
-        # Unlike lu_factor, silent at a zero pivot: such a step is infinite and refused by its size.
-        self.lu = la.lapack.dgetrf(matrix, overwrite_a=True)[:2]
 
     def _solve(self, force: FloatArray, shift: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         s = self.system
@@ -119,18 +141,15 @@ class Linearization:
             slopes += (response.T @ s.forced).toarray()
         return np.asarray(slopes)
 
-    def direction(self, products: FloatArray, residual: Residual) -> State:
-        r"""Solve the linearised system.
+    def slopes(self) -> FloatArray:
+        """Return the matrix S of the module in terms of supply rows, F S Fᵀ."""
+        c, matrix = self.system.compiled, self._slopes()
+        return np.asarray(c.rows @ (c.rows @ matrix.T).T) if len(c.supply) > c.n_goods else matrix
 
-        Parameters
-        ----------
-        products : FloatArray, shape (n_products,)
-            Wanted first-order change of primal times dual.
-        residual : Residual
-            Wanted change of the linear equations' left-hand sides.
-        """
+    def offer(self, products: FloatArray, residual: Residual) -> Offer:
+        """Begin a step: parameters as for :meth:`Linearization.direction`."""
         s, c, r = self.system, self.system.compiled, residual
-        primal, dual, ratio = self.state.primal, self.state.dual, self.ratio
+        primal, dual = self.state.primal, self.state.dual
         force = pair_forces(s.at_cap, products, primal, dual, r.stationarity, r.cap)
         shift = np.zeros(c.n_nodes)
         shift[s.upper] -= (products[s.b_upper] - dual[s.b_upper] * r.upper) / primal[s.b_upper]
@@ -144,8 +163,13 @@ class Linearization:
         d_alpha, sold = balance_money(
             c.start, c.good, self.price, held, self.spending, unspent, self.response, c.n_goods
         )
-        right = c.rows @ sold - r.supply + products[s.b_supply] / dual[s.b_supply]
-        d_q = la.lu_solve(self.lu, right, check_finite=False)
+        return Offer(force, shift, d_alpha, np.asarray(c.rows @ sold))
+
+    def answer(self, offer: Offer, products: FloatArray, residual: Residual, d_q: FloatArray) -> State:
+        """Finish a step, given the change of row prices; the rows' own variables are filled in too."""
+        s, c, r = self.system, self.system.compiled, residual
+        primal, dual, ratio = self.state.primal, self.state.dual, self.ratio
+        force, d_alpha = offer.force.copy(), offer.money.copy()
         d_p = c.rows.T @ d_q
         forced_cost = s.forced @ d_p if s.has_forced else np.zeros(c.n_agents)
         answer_prices(
@@ -160,7 +184,7 @@ class Linearization:
             d_alpha,
             force,
         )
-        d_x, d_y, totals = self._solve(force, shift)
+        d_x, d_y, totals = self._solve(force, offer.shift)
         d_primal, d_dual = np.empty_like(primal), np.empty_like(dual)
         split_pairs(s.at_cap, products, primal, ratio, r.cap, d_x, d_primal, d_dual)
         d_dual[s.b_money], d_dual[s.b_supply] = d_alpha, d_q
@@ -215,6 +239,36 @@ class Linearization:
         d_primal[excess] = np.where(exceeded, d_excess, d_primal[excess])
         by_product = products[excess] / primal[excess] - ratio[excess] * d_primal[excess]
         d_dual[excess] = np.where(exceeded, by_product, d_dual[excess])
+
+
+class Linearization(AgentSteps):
+    """The reduced matrix at a state, factored; gives Newton directions and the orientation."""
+
+    def __init__(self, system: JointSystem, state: State) -> None:
+        super().__init__(system, state)
+        matrix = self.slopes()
+        diagonal = np.arange(len(system.compiled.supply))
+        matrix[diagonal, diagonal] += 1.0 / self.ratio[system.b_supply]
+        # Where prices are free to move, what is left of large terms that cancel is rounding.
+        matrix[diagonal, diagonal] += ROUNDING_LIFT * (system.compiled.rows @ self.terms)
+        # Unlike lu_factor, silent at a zero pivot: such a step is infinite and refused by its size.
+        self.lu = la.lapack.dgetrf(matrix, overwrite_a=True)[:2]
+
+    def direction(self, products: FloatArray, residual: Residual) -> State:
+        r"""Solve the linearised system.
+
+        Parameters
+        ----------
+        products : FloatArray, shape (n_products,)
+            Wanted first-order change of primal times dual.
+        residual : Residual
+            Wanted change of the linear equations' left-hand sides.
+        """
+        rows = self.system.b_supply
+        offer = self.offer(products, residual)
+        right = offer.sold - residual.supply + products[rows] / self.state.dual[rows]
+        d_q = la.lu_solve(self.lu, right, check_finite=False)
+        return self.answer(offer, products, residual, d_q)
 
     def orientation(self) -> int:
         """Sign of the determinant of the reduced matrix."""

@@ -123,6 +123,8 @@ class LogEntry:
 
     Parameters
     ----------
+    round_id : str
+        Whose log it is.
     number : int
         From 1, without gaps.
     at : datetime
@@ -139,6 +141,7 @@ class LogEntry:
         SHA-256 over the canonical JSON of all the above.
     """
 
+    round_id: str
     number: int
     at: datetime
     who: str
@@ -250,3 +253,45 @@ class Job:
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in (JobState.DONE, JobState.FAILED)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Where a link leads, or who holds a session.
+
+    Parameters
+    ----------
+    round_id, agent : str, optional
+        Of an agent.
+    account_id : str, optional
+        Of an organiser.
+    expires : datetime
+        When it ends.
+    """
+
+    round_id: str | None
+    agent: str | None
+    account_id: str | None
+    expires: datetime
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A request that was answered before.
+
+    Parameters
+    ----------
+    asked : str
+        SHA-256 of what was asked.
+    version : int
+        Of the choice it saved.
+    document : bytes
+        Of the receipt.
+    at : datetime
+        When.
+    """
+
+    asked: str
+    version: int
+    document: bytes
+    at: datetime

@@ -35,7 +35,7 @@ Goods without supply do not exist: their prices are free, and nobody demands the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -119,17 +119,14 @@ def verify_equilibrium(
     >>> verify_equilibrium(market, np.array([2.0, 1.1, 0.0]), shares)["over-spending"].witness
     "agent 'agent3' spends 1.1, budget 1"
     """
-    claim = _claim(market, prices, shares, row_prices)
+    claim = read_claim(market, prices, shares, row_prices)
     fault = claim.not_finite()
     if fault:
         return Certificate(REQUIRED, tuple(Check(name, np.nan, tol, fault) for name in REQUIRED))
-    checks: list[Check] = []
-    for name, condition in zip(REQUIRED, _CONDITIONS, strict=True):
-        # What overflows becomes infinite or NaN, and fails.
-        with np.errstate(all="ignore"):
-            residual, witness = condition(claim)
-        checks.append(Check(name, residual, tol, witness if residual > 0 or np.isnan(residual) else ""))
-    return Certificate(REQUIRED, tuple(checks))
+    # What overflows becomes infinite or NaN, and fails.
+    with np.errstate(all="ignore"):
+        checks = tuple(check_of(name, CONDITIONS[name](claim), tol) for name in REQUIRED)
+    return Certificate(REQUIRED, checks)
 
 
 def utility_losses(market: PseudoMarket, prices: FloatArray, shares: RandomAllocation) -> FloatArray:
@@ -146,7 +143,7 @@ def utility_losses(market: PseudoMarket, prices: FloatArray, shares: RandomAlloc
         :math:`(V^*_i - \bar u_i(x_i)) / V^*_i`; negative for agents who get more than they can afford,
         infinite where no acceptable bundle is affordable, NaN where none exists.
     """
-    claim = _claim(market, prices, shares, np.zeros(market.n_goods + len(market.limit_sets)))
+    claim = read_claim(market, prices, shares, np.zeros(market.n_goods + len(market.limit_sets)))
     if claim.not_finite():
         return np.full(market.n_agents, np.nan)
     return claim.loss
@@ -157,9 +154,10 @@ def satiated_agents(market: PseudoMarket, prices: FloatArray) -> BoolArray:
     return best_affordable(market, np.maximum(prices, 0.0)).satiated
 
 
-def _claim(
+def read_claim(
     market: PseudoMarket, prices: FloatArray, shares: RandomAllocation, row_prices: FloatArray | None
-) -> _Claim:
+) -> Claim:
+    """Put a claim together, or say what does not fit the market."""
     n_rows = market.n_goods + len(market.limit_sets)
     prices = np.asarray(prices, dtype=np.float64)
     if prices.shape != (market.n_goods,):
@@ -177,17 +175,31 @@ def _claim(
     if shares.agents != market.agents or shares.goods != market.goods:
         msg = "shares are of other agents or goods than the market"
         raise ValueError(msg)
-    return _Claim(market, prices, shares.matrix, row_prices)
+    money = float(market.budgets.sum()) / max(market.n_agents, 1)
+    return Claim(market, prices, shares.matrix, row_prices, money)
 
 
 @dataclass(frozen=True, eq=False)
-class _Claim:
-    """A claimed equilibrium and what several checks need of it, each worked out once."""
+class Claim:
+    """A claimed equilibrium and what several checks need of it, each worked out once.
+
+    Parameters
+    ----------
+    market : PseudoMarket
+        The market, or a part of its agents.
+    signed_prices, signed_row_prices : FloatArray
+        As claimed, even if below 0.
+    shares : scipy.sparse.csr_array
+        Of these agents.
+    money : float
+        Mean budget, of all agents of the market.
+    """
 
     market: PseudoMarket
     signed_prices: FloatArray
     shares: sp.csr_array
     signed_row_prices: FloatArray
+    money: float
 
     def not_finite(self) -> str:
         """Name the first number that is NaN or infinite; empty if none is."""
@@ -203,28 +215,34 @@ class _Claim:
         return ""
 
     def row_name(self, k: int) -> str:
+        """Return how witnesses call a supply row."""
         n_goods = self.market.n_goods
         return f"good '{self.market.goods[k]}'" if k < n_goods else self.market.limits[k - n_goods].label
 
     def spending(self, i: int) -> str:
+        """Say what an agent spends."""
         return (
             f"agent '{self.market.agents[i]}' spends {self.cost[i]:.10g}, budget {self.market.budgets[i]:g}"
         )
 
     @cached_property
     def prices(self) -> FloatArray:
+        """Prices, negative ones as 0."""
         return np.maximum(self.signed_prices, 0.0)
 
     @cached_property
     def row_prices(self) -> FloatArray:
+        """Prices of supply rows, negative ones as 0."""
         return np.maximum(self.signed_row_prices, 0.0)
 
     @cached_property
     def trees(self) -> Trees:
+        """Agents' trees over goods that exist."""
         return open_trees(self.market)
 
     @cached_property
     def demand(self) -> Demand:
+        """What every agent can get."""
         return best_affordable(self.market, self.prices, self.trees)
 
     @cached_property
@@ -249,10 +267,12 @@ class _Claim:
 
     @cached_property
     def utility(self) -> FloatArray:
+        """Expected utilities."""
         return utilities(self.market, self.copies)
 
     @cached_property
     def cost(self) -> FloatArray:
+        """Expected costs."""
         return np.asarray(self.shares @ self.prices)
 
     @cached_property
@@ -263,16 +283,23 @@ class _Claim:
 
     @cached_property
     def loss(self) -> FloatArray:
+        """What every agent falls short of, relative to it."""
         with np.errstate(invalid="ignore"):
             gap = (self.demand.value - self.utility) / self.demand.scale
         return np.where(self.demand.value == -np.inf, np.inf, gap)
 
 
-_Finding = tuple[float, str]
+Finding = tuple[float, str]
 """A residual, and who or what attains it."""
 
 
-def _worst(residuals: FloatArray, tell: Callable[[int], str]) -> _Finding:
+def check_of(name: str, finding: Finding, tol: float) -> Check:
+    """Make a check of a finding: a witness only where something is violated."""
+    residual, witness = finding
+    return Check(name, residual, tol, witness if residual > 0 or np.isnan(residual) else "")
+
+
+def _worst(residuals: FloatArray, tell: Callable[[int], str]) -> Finding:
     """Pick the largest residual, NaN before all; at least 0."""
     if not len(residuals):
         return 0.0, ""
@@ -280,10 +307,10 @@ def _worst(residuals: FloatArray, tell: Callable[[int], str]) -> _Finding:
     return (max(0.0, float(residuals[k])) if residuals[k] == residuals[k] else np.nan), tell(k)
 
 
-def _prices(claim: _Claim) -> _Finding:
+def _prices(claim: Claim) -> Finding:
     market = claim.market
     rows, _ = market.supply_sets
-    money = float(market.budgets.mean())
+    money = claim.money
     amount = np.asarray(rows.T @ claim.signed_row_prices)
 
     def negative(k: int) -> str:
@@ -299,7 +326,7 @@ def _prices(claim: _Claim) -> _Finding:
     return max(_worst(-claim.signed_row_prices / money, negative), _worst(gap, apart))
 
 
-def _quotas(claim: _Claim) -> _Finding:
+def _quotas(claim: Claim) -> Finding:
     market, shares = claim.market, claim.shares
     _, found = claim.place
     cap = market.per_agent[shares.indices].astype(np.float64)
@@ -331,7 +358,7 @@ def _quotas(claim: _Claim) -> _Finding:
     return worst
 
 
-def _supply(claim: _Claim) -> _Finding:
+def _supply(claim: Claim) -> Finding:
     _, bounds = claim.market.supply_sets
 
     def tell(k: int) -> str:
@@ -340,10 +367,10 @@ def _supply(claim: _Claim) -> _Finding:
     return _worst((claim.used - bounds) / np.maximum(bounds, 1.0), tell)
 
 
-def _clearing(claim: _Claim) -> _Finding:
+def _clearing(claim: Claim) -> Finding:
     _, bounds = claim.market.supply_sets
     slack = (bounds - claim.used) / np.maximum(bounds, 1.0)
-    priced = claim.row_prices / claim.market.budgets.mean()
+    priced = claim.row_prices / claim.money
 
     def tell(k: int) -> str:
         left = bounds[k] - claim.used[k]
@@ -354,18 +381,18 @@ def _clearing(claim: _Claim) -> _Finding:
     return _worst(np.minimum(slack, priced), tell)
 
 
-def _over_spending(claim: _Claim) -> _Finding:
+def _over_spending(claim: Claim) -> Finding:
     budgets = claim.market.budgets
     return _worst((claim.cost - budgets) / budgets, claim.spending)
 
 
-def _unspent_money(claim: _Claim) -> _Finding:
+def _unspent_money(claim: Claim) -> Finding:
     budgets, demand = claim.market.budgets, claim.demand
     wants = np.isfinite(demand.value) & ~demand.satiated
     return _worst(np.where(wants, (budgets - claim.cost) / budgets, 0.0), claim.spending)
 
 
-def _utility_gap(claim: _Claim) -> _Finding:
+def _utility_gap(claim: Claim) -> Finding:
     market, demand = claim.market, claim.demand
 
     def tell(i: int) -> str:
@@ -380,7 +407,7 @@ def _utility_gap(claim: _Claim) -> _Finding:
     return _worst(claim.loss, tell)
 
 
-def _cheapness(claim: _Claim) -> _Finding:
+def _cheapness(claim: Claim) -> Finding:
     market, demand = claim.market, claim.demand
     waste = (claim.cost - demand.peak_cost) / market.budgets
     reduced = demand.surplus - (claim.utility - demand.money_value * claim.cost)
@@ -395,34 +422,47 @@ def _cheapness(claim: _Claim) -> _Finding:
     return _worst(np.where(np.isfinite(demand.value), residual, 0.0), tell)
 
 
-def _weighted_welfare(claim: _Claim) -> _Finding:
+def welfare_sums(claim: Claim) -> FloatArray:
+    """Sum over agents what the check of weighted welfare needs: the value at x, the dual's part, the unit."""
     demand = claim.demand
-    _, bounds = claim.market.supply_sets
     wants = np.isfinite(demand.value) & ~demand.satiated
     weight = 1.0 / demand.money_value[wants]
-    primal = float(weight @ claim.utility[wants])
-    dual = float(
-        weight @ demand.surplus[wants] - demand.peak_cost[demand.satiated].sum() + claim.row_prices @ bounds
+    return np.array(
+        [
+            weight @ claim.utility[wants],
+            weight @ demand.surplus[wants] - demand.peak_cost[demand.satiated].sum(),
+            weight @ demand.scale[wants] + claim.market.budgets.sum(),
+        ]
     )
-    unit = float(weight @ demand.scale[wants] + claim.market.budgets.sum())
-    return abs(dual - primal) / unit, f"weighted utilities {primal:.10g}, bound {dual:.10g}"
 
 
-def _envy(claim: _Claim) -> _Finding:
+def welfare_finding(claim: Claim, sums: FloatArray) -> Finding:
+    """Compare the weighted welfare with its bound."""
+    _, bounds = claim.market.supply_sets
+    primal, dual = float(sums[0]), float(sums[1] + claim.row_prices @ bounds)
+    return abs(dual - primal) / float(sums[2]), f"weighted utilities {primal:.10g}, bound {dual:.10g}"
+
+
+def _weighted_welfare(claim: Claim) -> Finding:
+    return welfare_finding(claim, welfare_sums(claim))
+
+
+def _envy(claim: Claim) -> Finding:
     agents = claim.market.agents
     envy, who, whom = worst_envy(claim.market, claim.trees, claim.shares, claim.utility, claim.demand.scale)
     return envy, f"agent '{agents[who]}' would gain {envy:.3g} from the lottery of '{agents[whom]}'"
 
 
-_CONDITIONS = (
-    _prices,
-    _quotas,
-    _supply,
-    _clearing,
-    _over_spending,
-    _unspent_money,
-    _utility_gap,
-    _cheapness,
-    _weighted_welfare,
-    _envy,
-)
+CONDITIONS: Mapping[str, Callable[[Claim], Finding]] = {
+    "prices": _prices,
+    "quotas": _quotas,
+    "supply": _supply,
+    "clearing": _clearing,
+    "over-spending": _over_spending,
+    "unspent money": _unspent_money,
+    "utility gap": _utility_gap,
+    "cheapness": _cheapness,
+    "weighted welfare": _weighted_welfare,
+    "envy": _envy,
+}
+"""What each check recomputes of a claim."""

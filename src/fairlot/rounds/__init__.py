@@ -8,12 +8,11 @@ from fairlot.rounds.choose import ballot_files, participants, participation, rec
 from fairlot.rounds.drawing import abort_draw, begin_ceremony, commit, draw, draw_view, reveal, roll_dice
 from fairlot.rounds.folders import backup, export_round, import_round, restore
 from fairlot.rounds.jobs import job, jobs, request_job, run_waiting
-from fairlot.rounds.journal import head, log, log_lines, verify_log
+from fairlot.rounds.journal import head, log, log_lines, read_log, verify_log
 from fairlot.rounds.life import (
     archive,
     check,
     create_round,
-    discard,
     extend,
     freeze,
     frozen,
@@ -108,7 +107,6 @@ __all__ = [
     "check",
     "commit",
     "create_round",
-    "discard",
     "draw",
     "draw_view",
     "end_session",
@@ -133,6 +131,7 @@ __all__ = [
     "public_page",
     "publish",
     "read_back",
+    "read_log",
     "receipt",
     "redeem",
     "redeem_look",

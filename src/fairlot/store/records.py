@@ -55,6 +55,7 @@ class Area(StrEnum):
     """Which of a round's files: byte for byte those of the folders on disk."""
 
     PROBLEM = "problem"
+    FROZEN = "frozen"
     DESIGN = "design"
     RESULT = "result"
     PRIVATE = "private"

@@ -44,11 +44,12 @@ from fairlot.model.shares import RandomAllocation
 from fairlot.verify.branching import Menus, _clashes, _search, best_lotteries, open_menus
 from fairlot.verify.demand import Demand
 from fairlot.verify.equilibrium import (
-    _CONDITIONS,
-    _Claim,
-    _claim,
-    _Finding,
+    CONDITIONS,
+    Claim,
+    Finding,
     _worst,
+    check_of,
+    read_claim,
 )
 from fairlot.verify.equilibrium import (
     REQUIRED as REQUIRED_OF_EQUILIBRIUM,
@@ -120,18 +121,14 @@ def verify_timetable(
     tol : float
         Largest residual that passes.
     """
-    base = _claim(market, prices, shares, row_prices)
-    claim = _TermClaim(base.market, base.signed_prices, base.shares, base.signed_row_prices, lottery)
+    claim = _claim(market, prices, shares, row_prices, lottery)
     fault = claim.not_finite()
     if fault:
         return Certificate(REQUIRED, tuple(Check(name, np.nan, tol, fault) for name in REQUIRED))
-    own = {"envy": _envy, "terms optimal": _terms_optimal}
-    checks = []
-    for name, condition in zip(REQUIRED, (*_CONDITIONS, _terms_optimal), strict=True):
-        with np.errstate(all="ignore"):
-            residual, witness = own[name](claim) if name in own else condition(claim)
-        checks.append(Check(name, residual, tol, witness if residual > 0 or np.isnan(residual) else ""))
-    return Certificate(REQUIRED, tuple(checks))
+    conditions = {**CONDITIONS, "envy": _envy, "terms optimal": _terms_optimal}
+    with np.errstate(all="ignore"):
+        checks = tuple(check_of(name, conditions[name](claim), tol) for name in REQUIRED)
+    return Certificate(REQUIRED, checks)
 
 
 def lottery_losses(
@@ -149,7 +146,7 @@ def lottery_losses(
     FloatArray, shape (n_agents,)
     """
     rows = np.zeros(market.n_goods + len(market.limit_sets))
-    return _TermClaim(market, prices, shares.matrix, rows, lottery).loss
+    return _claim(market, prices, shares, rows, lottery).loss
 
 
 def verify_terms(market: PseudoMarket, lottery: Lottery, shares: RandomAllocation) -> Certificate:
@@ -187,7 +184,7 @@ def verify_terms(market: PseudoMarket, lottery: Lottery, shares: RandomAllocatio
     return Certificate(REQUIRED_OF_TERMS, tuple(checks))
 
 
-def _told(finding: _Finding, tolerance: float) -> tuple[float, float, str]:
+def _told(finding: Finding, tolerance: float) -> tuple[float, float, str]:
     residual, witness = finding
     return residual, tolerance, "" if residual <= tolerance else witness
 
@@ -240,12 +237,12 @@ class _Terms:
                 total -= np.where(bound_agents, fall * np.maximum(count - (step + 1), 0.0), 0.0)
         return total
 
-    def weights_off(self) -> _Finding:
+    def weights_off(self) -> Finding:
         total, least = sum(self.weights), min(self.weights, default=0)
         off = max(abs(total - self.lottery.denominator), 1 - least, 0)
         return float(off), f"the weights add up to {total}, the least is {least}"
 
-    def expectations_off(self, shares: RandomAllocation) -> _Finding:
+    def expectations_off(self, shares: RandomAllocation) -> Finding:
         market = self.market
         mean = sp.csr_array(
             (self.copies.T @ self.chance, (self.agent, self.good)), shape=(market.n_agents, market.n_goods)
@@ -257,13 +254,13 @@ class _Terms:
         agent, good = market.agents[off.row[k]], market.goods[off.col[k]]
         return float(off.data[k]), f"agent '{agent}', good '{good}'"
 
-    def unacceptable(self) -> _Finding:
+    def unacceptable(self) -> Finding:
         most = np.asarray(self.copies.max(axis=0).todense()).ravel() if self.copies.shape[0] else np.zeros(0)
         allowed = np.where(self.accepted, self.market.per_agent[self.good], 0)
         return _worst(most - allowed, lambda k: self._pair(k))
 
-    def outside_quotas(self) -> _Finding:
-        worst: _Finding = (0.0, "")
+    def outside_quotas(self) -> Finding:
+        worst: Finding = (0.0, "")
         for bound in self.market.bound_sets:
             if len(bound.marginals):
                 continue
@@ -278,7 +275,7 @@ class _Terms:
             worst = max(worst, _worst(off.ravel(), tell))
         return worst
 
-    def conflicting(self) -> _Finding:
+    def conflicting(self) -> Finding:
         market = self.market
         cell = np.full((market.n_agents, market.n_goods), -1)
         cell[self.agent, self.good] = np.arange(len(self.agent))
@@ -296,7 +293,7 @@ class _Terms:
             count += clash.nnz
         return float(count), witness
 
-    def beyond_capacities(self) -> _Finding:
+    def beyond_capacities(self) -> Finding:
         market = self.market
         given = self._by_good()
         off = given - market.capacities
@@ -307,8 +304,8 @@ class _Terms:
 
         return _worst(off.ravel(), tell)
 
-    def beyond_limits(self) -> _Finding:
-        worst: _Finding = (0.0, "")
+    def beyond_limits(self) -> Finding:
+        worst: Finding = (0.0, "")
         given = self._by_good()
         for limit, (goods, bound) in zip(self.market.limits, self.market.limit_sets, strict=True):
             off = given[:, goods].sum(axis=1) - bound
@@ -326,8 +323,21 @@ class _Terms:
         return f"agent '{self.market.agents[self.agent[cell]]}', good '{self.market.goods[self.good[cell]]}'"
 
 
+def _claim(
+    market: PseudoMarket,
+    prices: FloatArray,
+    shares: RandomAllocation,
+    row_prices: FloatArray | None,
+    lottery: Lottery | None,
+) -> _TermClaim:
+    base = read_claim(market, prices, shares, row_prices)
+    return _TermClaim(
+        base.market, base.signed_prices, base.shares, base.signed_row_prices, base.money, lottery
+    )
+
+
 @dataclass(frozen=True, eq=False)
-class _TermClaim(_Claim):
+class _TermClaim(Claim):
     """A claimed equilibrium with its lottery."""
 
     lottery: Lottery | None
@@ -357,7 +367,7 @@ class _TermClaim(_Claim):
         return np.zeros((0, self.market.n_agents)) if self.terms is None else self.terms.utilities()
 
 
-def _terms_optimal(claim: _Claim) -> _Finding:
+def _terms_optimal(claim: Claim) -> Finding:
     if not isinstance(claim, _TermClaim) or claim.terms is None:
         return np.nan, "there is no lottery"
     demand, market = claim.demand, claim.market
@@ -375,7 +385,7 @@ def _terms_optimal(claim: _Claim) -> _Finding:
     return _worst(np.where(wants, off, 0.0).ravel(), tell)
 
 
-def _envy(claim: _Claim) -> _Finding:
+def _envy(claim: Claim) -> Finding:
     if not isinstance(claim, _TermClaim) or claim.terms is None:
         return np.nan, "there is no lottery"
     market, menus, terms = claim.market, claim.menus, claim.terms

@@ -264,7 +264,7 @@ def test_a_price_of_money_that_keeps_agents_from_their_best_is_lowered(monkeypat
     compiled = compile_market(PseudoMarket.from_arrays(values, [2, 1], [2.0, 0.5, 0.5], quotas=ONE))
     monkeypatch.setattr(joint, "prices_of_money", lambda compiled: np.full(compiled.n_agents, 0.5))
     assert worst_check(compiled, solve_joint(compiled)) < 1e-6
-    monkeypatch.setattr(joint, "_ROUNDS", 1)
+    monkeypatch.setattr(joint, "MONEY_ROUNDS", 1)
     stopped = solve_joint(compiled)
     assert worst_check(compiled, stopped) > 0.01
     assert stopped.note == "satiated agents miss their greatest utility"

@@ -293,7 +293,7 @@ class ActiveSystem:
     def missing(
         self, now: Values, active: ActiveSet
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """What the equations of pairs, nodes, agents and rows miss."""
+        """Compute what the equations of pairs, nodes, agents and rows miss."""
         s = self.slacks(now)
         return (
             s.gain[active.free],

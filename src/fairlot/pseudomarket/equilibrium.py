@@ -148,6 +148,13 @@ def claim_of(compiled: CompiledMarket, point: Point, method: str, tol: float) ->
     tol : float
         Tolerance of the certificate.
     """
+    prices, q, shares = unscaled(compiled, point)
+    certificate = verify_equilibrium(compiled.market, prices, shares, row_prices=q, tol=tol)
+    return Claim(prices, q, shares, certificate, method)
+
+
+def unscaled(compiled: CompiledMarket, point: Point) -> tuple[FloatArray, FloatArray, RandomAllocation]:
+    """Put a point into the market's own units and sweep up rounding: prices, row prices, shares."""
     market = compiled.market
     q = np.where(point.q > _DUST, point.q, 0.0) * compiled.budget_scale
     prices = np.asarray(compiled.rows.T @ q)
@@ -156,9 +163,7 @@ def claim_of(compiled: CompiledMarket, point: Point, method: str, tol: float) ->
     kept = np.flatnonzero(copies)
     place = (market.pair_agent[kept], market.pair_good[kept])
     matrix = sp.csr_array((copies[kept], place), shape=market.values.shape)
-    shares = RandomAllocation(market.agents, market.goods, matrix)
-    certificate = verify_equilibrium(market, prices, shares, row_prices=q, tol=tol)
-    return Claim(prices, q, shares, certificate, method)
+    return prices, q, RandomAllocation(market.agents, market.goods, matrix)
 
 
 def publish(market: PseudoMarket, claim: Claim, status: Status, stats: Stats) -> Equilibrium:

@@ -23,9 +23,6 @@ from fairlot.pseudomarket.joint.smoothing import (
     Centre,
     Effort,
     falls,
-    path_direction,
-    project,
-    relative_size,
 )
 from fairlot.pseudomarket.joint.system import JointSystem, State
 from fairlot.pseudomarket.trace import pass_point
@@ -57,7 +54,7 @@ class _Plane:
         return float(np.clip(-float(self.row @ correction.primal) / along, -1.0, 1.0))
 
 
-def _plane(here: Centre) -> _Plane:
+def _plane(here: Centre[State]) -> _Plane:
     relative = here.tangent.primal / here.state.primal
     fast = np.abs(relative) > _FAST
     size = float(np.sqrt(1.0 + relative[fast] @ relative[fast]))
@@ -66,7 +63,7 @@ def _plane(here: Centre) -> _Plane:
     return _Plane(row, forward, size)
 
 
-def turn(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> Centre | None:
+def turn(system: JointSystem, start: Centre[State], mu_stop: float, effort: Effort) -> Centre[State] | None:
     """Follow the path wherever it leads until it has come down to ``mu_stop``; None if it was lost.
 
     Parameters
@@ -89,7 +86,7 @@ def turn(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> 
         length = min(length, _LONGEST_LOG * plane.size)
         move = float(np.clip(length * plane.forward / plane.size, -_LONGEST_LOG, _LONGEST_LOG))
         mu = here.mu * np.exp(move)
-        state = project(system, here.state, here.correction.plus(here.tangent, move), 1.0, mu)
+        state = system.project(here.state, here.correction.plus(here.tangent, move), 1.0, mu)
         there = _correct(system, state, mu, plane, effort)
         if there is None:
             length *= 0.35
@@ -103,17 +100,18 @@ def turn(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> 
     return None
 
 
-def _correct(system: JointSystem, state: State, mu: float, plane: _Plane, effort: Effort) -> Centre | None:
-    nothing = np.zeros_like(system.weight)
+def _correct(
+    system: JointSystem, state: State, mu: float, plane: _Plane, effort: Effort
+) -> Centre[State] | None:
     residual = system.residual(state, mu)
     for steps in range(_STEPS + 1):
         if effort.spent:
             return None
         newton = effort.linearize(system, state)
-        correction, tangent = newton.direction(nothing, residual), path_direction(newton, mu)
+        correction, tangent = newton.correction(residual), newton.tangent(mu)
         share = plane.share(correction, tangent)
         step = correction.plus(tangent, share)
-        size = relative_size(state, step)
+        size = system.relative_size(state, step)
         if size < _CLOSE:
             return Centre(state, mu, step, tangent, newton.orientation(), steps)
         if not np.isfinite(size):
@@ -121,7 +119,7 @@ def _correct(system: JointSystem, state: State, mu: float, plane: _Plane, effort
         before, length = system.merit(residual), 1.0
         for _ in range(HALVINGS):
             trial_mu = mu * np.exp(length * share)
-            trial = project(system, state, step, length, trial_mu)
+            trial = system.project(state, step, length, trial_mu)
             residual = system.residual(trial, trial_mu)
             if falls(system.merit(residual), before, length, trial_mu):
                 break

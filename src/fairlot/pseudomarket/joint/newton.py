@@ -270,6 +270,14 @@ class Linearization(AgentSteps):
         d_q = la.lu_solve(self.lu, right, check_finite=False)
         return self.answer(offer, products, residual, d_q)
 
+    def correction(self, residual: Residual) -> State:
+        """Return the Newton direction that keeps all products."""
+        return self.direction(np.zeros_like(self.system.weight), residual)
+
+    def tangent(self, mu: float) -> State:
+        """Return the path's direction in log μ, at a state with products at μ."""
+        return self.direction(mu * self.system.weight, self.system.lending_rate(mu))
+
     def orientation(self) -> int:
         """Sign of the determinant of the reduced matrix."""
         lu, pivots = self.lu

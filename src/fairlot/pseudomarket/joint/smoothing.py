@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from fairlot.model.hierarchy import FloatArray
 from fairlot.progress import Reporter
-from fairlot.pseudomarket.joint.kernels import largest_ratio, step_and_project
-from fairlot.pseudomarket.joint.newton import Linearization
-from fairlot.pseudomarket.joint.system import JointSystem, Residual, State
 from fairlot.pseudomarket.trace import pass_point
 
-_KAPPA = 2.0
 _STEPS = 25
 """Newton steps at one μ before it counts as out of reach."""
 _SHORT = 0.3
@@ -32,10 +30,58 @@ _FIRST_STEPS = 80
 HALVINGS = 8
 _FIRST_HALVINGS = 20
 _LEAST_RATIO, _STUCK_RATIO = 0.02, 0.95
-_TRAIL = 6
+TRAIL = 6
 """Points kept, to go back to from beyond a fold."""
 _SETTLING = 20
 _ROUNDING = 1e-12
+
+
+class Moved(Protocol):
+    """A state or a direction, here or in pieces elsewhere."""
+
+    def plus(self: M, other: M, length: float) -> M:
+        """Add a multiple of another direction."""
+
+
+M = TypeVar("M", bound=Moved)
+R = TypeVar("R")
+M_co = TypeVar("M_co", bound=Moved, covariant=True)
+R_contra = TypeVar("R_contra", contravariant=True)
+
+
+class Newton(Protocol[M_co, R_contra]):
+    """The linearised system at a state."""
+
+    def correction(self, residual: R_contra) -> M_co:
+        """Return the Newton direction that keeps all products."""
+
+    def tangent(self, mu: float) -> M_co:
+        """Return the path's direction in log μ."""
+
+    def orientation(self) -> int:
+        """Sign of the determinant of the reduced matrix."""
+
+
+class PathSystem(Protocol[M, R]):
+    """What has a joint path: :class:`~fairlot.pseudomarket.joint.system.JointSystem`, or one in pieces."""
+
+    def residual(self, state: M, mu: float) -> R:
+        """Evaluate the linear equations at a state."""
+
+    def merit(self, residual: R) -> float:
+        """Norm of a residual."""
+
+    def linearize(self, state: M) -> Newton[M, R]:
+        """Factor the reduced matrix at a state."""
+
+    def project(self, state: M, step: M, length: float, mu: float) -> M:
+        """Take a step of some length and return to the products at μ."""
+
+    def relative_size(self, state: M, step: M) -> float:
+        """Largest change of a variable relative to itself."""
+
+    def row_prices(self, state: M) -> FloatArray:
+        """Prices of the supply rows."""
 
 
 class Effort:
@@ -67,14 +113,18 @@ class Effort:
         """Say which of the two is up."""
         return "no factorisations are left" if self.factorisations >= self.most else "time is up"
 
-    def linearize(self, system: JointSystem, state: State) -> Linearization:
+    def linearize(self, system: PathSystem[M, R], state: M) -> Newton[M, R]:
         """Factor, and count it."""
         self.factorisations += 1
-        return Linearization(system, state)
+        return system.linearize(state)
+
+    def arrive(self, system: PathSystem[M, R], here: Centre[M]) -> None:
+        """Take note of a point of the path."""
+        pass_point(self.reporter, here.mu, system.row_prices(here.state))
 
 
 @dataclass(frozen=True, eq=False)
-class Centre:
+class Centre(Generic[M]):
     """A state close to the path, what is left of the way to it, and the path's direction there.
 
     Parameters
@@ -93,45 +143,26 @@ class Centre:
         Newton steps that led here.
     """
 
-    state: State
+    state: M
     mu: float
-    correction: State
-    tangent: State
+    correction: M
+    tangent: M
     orientation: int
     steps: int
 
 
-Waypoint = tuple[State, float]
+Waypoint = tuple[M, float]
 """A state on the path, or close to it, and its μ."""
 
 
-def path_direction(newton: Linearization, mu: float) -> State:
-    """Compute the path's direction in log μ at a state with products at μ."""
-    system = newton.system
-    return newton.direction(mu * system.weight, system.lending_rate(mu))
-
-
-def project(system: JointSystem, state: State, step: State, length: float, mu: float) -> State:
-    """Take a step of some length and return to the products at μ."""
-    primal, dual = step_and_project(
-        state.primal, state.dual, step.primal, step.dual, length, system.weight, mu, _KAPPA
-    )
-    return State(primal, dual, state.free + length * step.free)
-
-
-def relative_size(state: State, step: State) -> float:
-    """Largest change of a variable relative to itself; infinite if the step is not finite."""
-    return float(largest_ratio(step.primal, state.primal))
-
-
 def line_search(
-    system: JointSystem, state: State, residual: Residual, step: State, mu: float, halvings: int
-) -> tuple[State, Residual, float] | None:
+    system: PathSystem[M, R], state: M, residual: R, step: M, mu: float, halvings: int
+) -> tuple[M, R, float] | None:
     """Halve a step until the merit falls; None if it does not."""
     before = system.merit(residual)
     length = 1.0
     for _ in range(halvings):
-        trial = project(system, state, step, length, mu)
+        trial = system.project(state, step, length, mu)
         trial_residual = system.residual(trial, mu)
         if falls(system.merit(trial_residual), before, length, mu):
             return trial, trial_residual, length
@@ -145,14 +176,14 @@ def falls(merit: float, before: float, length: float, mu: float) -> bool:
 
 
 def centre(
-    system: JointSystem,
-    state: State,
+    system: PathSystem[M, R],
+    state: M,
     mu: float,
     effort: Effort,
     *,
     size: float = 1.0,
     patient: bool = False,
-) -> Centre | None:
+) -> Centre[M] | None:
     """Approach the path at a fixed μ.
 
     Parameters
@@ -172,17 +203,16 @@ def centre(
     max_steps, max_short, halvings = (
         (_FIRST_STEPS, _FIRST_STEPS, _FIRST_HALVINGS) if patient else (_STEPS, _SHORT_STEPS, HALVINGS)
     )
-    nothing = np.zeros_like(system.weight)
     residual = system.residual(state, mu)
     short = 0
     for steps in range(max_steps + 1):
         if effort.spent:
             return None
         newton = effort.linearize(system, state)
-        correction = newton.direction(nothing, residual)
-        move = relative_size(state, correction)
+        correction = newton.correction(residual)
+        move = system.relative_size(state, correction)
         if move < size:
-            tangent = path_direction(newton, mu)
+            tangent = newton.tangent(mu)
             return Centre(state, mu, correction, tangent, newton.orientation(), steps)
         if not np.isfinite(move):
             return None
@@ -196,8 +226,17 @@ def centre(
     return None
 
 
-def descend(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) -> list[Waypoint]:
+def descend(
+    system: PathSystem[M, R], start: Centre[M], mu_stop: float, effort: Effort, kept: int = TRAIL
+) -> list[Waypoint[M]]:
     """Follow the path down as long as it goes down.
+
+    Parameters
+    ----------
+    system, start, mu_stop, effort
+        Where from, where to, and at what cost.
+    kept : int
+        Points to return at most.
 
     Returns
     -------
@@ -207,34 +246,33 @@ def descend(system: JointSystem, start: Centre, mu_stop: float, effort: Effort) 
     """
     here, ratio = start, 0.3
     trail = [(here.state, here.mu)]
-    pass_point(effort.reporter, here.mu, system.row_prices(here.state))
+    effort.arrive(system, here)
     while here.mu > mu_stop and not effort.spent:
         mu = max(ratio * here.mu, mu_stop)
         step = here.correction.plus(here.tangent, mu / here.mu - 1.0)
-        there = centre(system, project(system, here.state, step, 1.0, mu), mu, effort)
+        there = centre(system, system.project(here.state, step, 1.0, mu), mu, effort)
         if there is None:
             ratio = ratio**0.4
             if ratio > _STUCK_RATIO:
                 break
             continue
         here = there
-        trail = [*trail[1 - _TRAIL :], (here.state, here.mu)]
+        trail = [*trail[1 - kept :], (here.state, here.mu)]
         pace = 2.0 if here.steps <= 2 else 1.2 if here.steps <= 4 else 0.8
         ratio = max(ratio**pace, _LEAST_RATIO)
-        pass_point(effort.reporter, mu, system.row_prices(here.state))
+        effort.arrive(system, here)
     return trail
 
 
-def settle(system: JointSystem, state: State, mu: float, effort: Effort) -> tuple[State, float]:
+def settle(system: PathSystem[M, R], state: M, mu: float, effort: Effort) -> tuple[M, float]:
     """Correct at a fixed μ down to rounding; return the state with the smallest merit, and that merit."""
-    nothing = np.zeros_like(system.weight)
     residual = system.residual(state, mu)
     best, least = state, system.merit(residual)
     for _ in range(_SETTLING):
         if effort.spent:
             break
-        correction = effort.linearize(system, state).direction(nothing, residual)
-        state = project(system, state, correction, 1.0, mu)
+        correction = effort.linearize(system, state).correction(residual)
+        state = system.project(state, correction, 1.0, mu)
         residual = system.residual(state, mu)
         merit = system.merit(residual)
         if merit < least:

@@ -24,20 +24,20 @@ from fairlot.pseudomarket.polish import polish, residual
 from fairlot.pseudomarket.trace import begin_path
 from fairlot.verify.demand import best_affordable
 
-_ROUNDS = 6
-_LOWER = 0.3
+MONEY_ROUNDS = 6
+LOWER_MONEY = 0.3
 """Factor by which ε falls for agents who miss their greatest utility by more than ``_LOSS``."""
 _LOSS = 1e-6
-_DEEPER = 1e-3
+DEEPER = 1e-3
 """Barrier weight at which the path ends, over the tolerance."""
-_STILL_DEEPER, _DEEPEST = 1e-2, 1e-17
+STILL_DEEPER, DEEPEST = 1e-2, 1e-17
 """Factor by which to go on where the end does not show the active set, and barrier weight to stop at."""
 _ROUNDING_MU = 1e-8
 """Barrier weight below which the path is lost to rounding, not to a fold."""
 _WARM_MU = (1e-6, 1e-4, 1e-3, 1e-2)
 """Barrier weights at which to begin from a start, the first only if its residual is below ``_CLOSE``."""
 _CLOSE = 1e-5
-_FIRST_MU = (1.0, 0.3, 3.0, 0.1, 10.0)
+FIRST_MU = (1.0, 0.3, 3.0, 0.1, 10.0)
 """Barrier weights to begin with, in copies per pair."""
 _PAST_FOLD = 0.7
 _ON_PATH = 1e-2
@@ -88,14 +88,14 @@ def solve_joint(
         weight = np.exp(np.random.default_rng(seed).normal(size=compiled.n_pairs))
     # A diverging iteration ends by its size; it is no error.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for _ in range(_ROUNDS):
+        for _ in range(MONEY_ROUNDS):
             begin_path(effort.reporter, "joint path", compiled)
             system = JointSystem(compiled, epsilon, weight, lending(compiled))
             point = _solve(system, start, tol, effort, money is None)
-            deprived = _deprived(compiled, point, epsilon)
+            deprived = deprived_agents(compiled, point, epsilon)
             if money is not None or not point.finished or not deprived.any():
                 return point
-            epsilon = np.where(deprived, _LOWER * epsilon, epsilon)
+            epsilon = np.where(deprived, LOWER_MONEY * epsilon, epsilon)
     return replace(point, finished=False, note="satiated agents miss their greatest utility")
 
 
@@ -108,17 +108,17 @@ def _solve(system: JointSystem, start: Point | None, tol: float, effort: Effort,
         return system.point(rough, finished=False, iterations=effort.factorisations, note=note)
     note = ""
     while True:
-        trail = descend(system, here, _DEEPER * tol, effort)
+        trail = descend(system, here, DEEPER * tol, effort)
         mu = trail[-1][1]
         if mu <= max(tol, _ROUNDING_MU) or effort.spent:
             break
-        there = _around(system, trail, _DEEPER * tol, effort)
+        there = _around(system, trail, DEEPER * tol, effort)
         if there is None:
             note = f"path lost at a barrier weight of {mu:.1e}"
             break
         here = there
     if exact and mu <= tol:
-        point = _finish(system, trail, _DEEPER * tol, effort)
+        point = _finish(system, trail, DEEPER * tol, effort)
         if point is not None:
             return point
     state, mu, merit = _last(system, trail, effort)
@@ -132,15 +132,17 @@ def _solve(system: JointSystem, start: Point | None, tol: float, effort: Effort,
     )
 
 
-def _finish(system: JointSystem, trail: list[Waypoint], mu_stop: float, effort: Effort) -> Point | None:
+def _finish(
+    system: JointSystem, trail: list[Waypoint[State]], mu_stop: float, effort: Effort
+) -> Point | None:
     """Solve the active set at the end of the path, or deeper down where that does not show it yet."""
     while True:
         point = system.point(trail[-1][0], finished=False, iterations=effort.factorisations)
         polished = polish(system.compiled, point)
         if polished.finished:
             return polished
-        mu_stop *= _STILL_DEEPER
-        here = None if mu_stop < _DEEPEST or effort.spent else centre(system, *trail[-1], effort)
+        mu_stop *= STILL_DEEPER
+        here = None if mu_stop < DEEPEST or effort.spent else centre(system, *trail[-1], effort)
         if here is None:
             return None
         trail = descend(system, here, mu_stop, effort)
@@ -148,7 +150,7 @@ def _finish(system: JointSystem, trail: list[Waypoint], mu_stop: float, effort: 
             return None
 
 
-def _last(system: JointSystem, trail: list[Waypoint], effort: Effort) -> tuple[State, float, float]:
+def _last(system: JointSystem, trail: list[Waypoint[State]], effort: Effort) -> tuple[State, float, float]:
     """Settle at the end of the path, or before it where rounding spoils the end: state, μ and merit."""
     choices = []
     for near, mu in reversed(trail):
@@ -159,7 +161,7 @@ def _last(system: JointSystem, trail: list[Waypoint], effort: Effort) -> tuple[S
     return min(choices, key=lambda choice: choice[1] + choice[2])
 
 
-def _begin(system: JointSystem, start: Point | None, effort: Effort) -> Centre | None:
+def _begin(system: JointSystem, start: Point | None, effort: Effort) -> Centre[State] | None:
     """Reach the path, close to ``start`` if possible."""
     if start is not None:
         close = residual(system.compiled, start) < _CLOSE
@@ -168,7 +170,7 @@ def _begin(system: JointSystem, start: Point | None, effort: Effort) -> Centre |
             if here is not None:
                 return here
     scale = float(fair_copies(system.compiled).mean()) if system.compiled.n_pairs else 1.0
-    for factor in _FIRST_MU:
+    for factor in FIRST_MU:
         mu = factor * scale
         here = centre(system, rough_state(system, mu), mu, effort, patient=True)
         if here is not None:
@@ -176,7 +178,9 @@ def _begin(system: JointSystem, start: Point | None, effort: Effort) -> Centre |
     return None
 
 
-def _around(system: JointSystem, trail: list[Waypoint], mu_stop: float, effort: Effort) -> Centre | None:
+def _around(
+    system: JointSystem, trail: list[Waypoint[State]], mu_stop: float, effort: Effort
+) -> Centre[State] | None:
     """Go around the fold that stopped a descent, from the last point that is on the path for certain."""
     for state, mu in reversed(trail):
         anchor = centre(system, state, mu, effort, size=_ON_PATH)
@@ -185,7 +189,7 @@ def _around(system: JointSystem, trail: list[Waypoint], mu_stop: float, effort: 
     return None
 
 
-def _deprived(compiled: CompiledMarket, point: Point, epsilon: FloatArray) -> BoolArray:
+def deprived_agents(compiled: CompiledMarket, point: Point, epsilon: FloatArray) -> BoolArray:
     """Agents whom ε keeps from what they can afford: satiated by it, and short of their greatest utility."""
     satiated = point.alpha < 2.0 * epsilon
     prices = np.maximum(compiled.rows.T @ point.q, 0.0) * compiled.budget_scale

@@ -7,7 +7,6 @@ import numpy as np
 from fairlot.model.hierarchy import FloatArray
 from fairlot.pseudomarket.compiled import CompiledMarket, Point
 from fairlot.pseudomarket.joint.kernels import node_totals, pair_duals
-from fairlot.pseudomarket.joint.smoothing import project
 from fairlot.pseudomarket.joint.system import JointSystem, State
 
 _SHARE_OF_GAP = 0.3
@@ -114,4 +113,4 @@ def warm_state(system: JointSystem, point: Point, mu: float) -> State:
     sold = compiled.rows @ np.bincount(compiled.good, x, minlength=compiled.n_goods)
     primal[system.b_supply], dual[system.b_supply] = compiled.supply - sold, point.q
     near = State(np.maximum(primal, 0.0), np.maximum(dual, 0.0), point.y[system.equal])
-    return project(system, near, near, 0.0, mu)
+    return system.project(near, near, 0.0, mu)

@@ -22,13 +22,18 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.pseudomarket.compiled import CompiledMarket, Point
-from fairlot.pseudomarket.joint.kernels import demand_gaps
+from fairlot.pseudomarket.joint.kernels import demand_gaps, largest_ratio, step_and_project
 
+if TYPE_CHECKING:
+    from fairlot.pseudomarket.joint.newton import Linearization
+
+_KAPPA = 2.0
 _ROWS = 1024
 """Rank-one terms gathered before they are multiplied out."""
 
@@ -214,6 +219,23 @@ class JointSystem:
     def row_prices(self, state: State) -> FloatArray:
         """Return the scaled prices of the supply rows."""
         return state.dual[self.b_supply]
+
+    def linearize(self, state: State) -> Linearization:
+        """Factor the reduced matrix at a state."""
+        from fairlot.pseudomarket.joint.newton import Linearization
+
+        return Linearization(self, state)
+
+    def project(self, state: State, step: State, length: float, mu: float) -> State:
+        """Take a step of some length and return to the products at μ."""
+        primal, dual = step_and_project(
+            state.primal, state.dual, step.primal, step.dual, length, self.weight, mu, _KAPPA
+        )
+        return State(primal, dual, state.free + length * step.free)
+
+    def relative_size(self, state: State, step: State) -> float:
+        """Largest change of a variable relative to itself; infinite if the step is not finite."""
+        return float(largest_ratio(step.primal, state.primal))
 
     def point(self, state: State, *, finished: bool, iterations: int, note: str = "") -> Point:
         """Return the state as a claim on the market, with ε counted as part of α."""

@@ -11,7 +11,7 @@ from fairlot.pseudomarket.joint.arclength import turn
 from fairlot.pseudomarket.joint.smoothing import Centre, Effort, Waypoint, centre, descend, settle
 from fairlot.pseudomarket.joint.start import fair_copies, prices_of_money
 from fairlot.pseudomarket.joint.system import State
-from fairlot.pseudomarket.timetable.system import RowEffort, RowSystem
+from fairlot.pseudomarket.timetable.system import RowSystem
 from fairlot.pseudomarket.trace import begin_path
 
 _FIRST_MU = (1.0, 0.3, 3.0, 0.1, 10.0)
@@ -50,7 +50,7 @@ def follow_rows(
     Point
         ``finished`` if the path was followed down to 1e-8; ``alpha`` contains the price of money.
     """
-    effort = RowEffort(deadline, reporter or NullReporter())
+    effort = Effort(deadline, reporter or NullReporter())
     weight = None
     if seed:
         weight = np.exp(np.random.default_rng(seed).normal(size=compiled.n_pairs))
@@ -76,7 +76,7 @@ def follow_rows(
     return system.point(state, finished=not note, iterations=effort.factorisations, note=note)
 
 
-def _begin(system: RowSystem, effort: Effort) -> Centre | None:
+def _begin(system: RowSystem, effort: Effort) -> Centre[State] | None:
     scale = float(fair_copies(system.compiled).mean())
     for factor in _FIRST_MU:
         mu = factor * scale
@@ -86,7 +86,7 @@ def _begin(system: RowSystem, effort: Effort) -> Centre | None:
     return None
 
 
-def _around(system: RowSystem, trail: list[Waypoint], effort: Effort) -> Centre | None:
+def _around(system: RowSystem, trail: list[Waypoint[State]], effort: Effort) -> Centre[State] | None:
     """Go around the fold that stopped a descent, from the last point that is on the path for certain."""
     for state, mu in reversed(trail):
         anchor = centre(system, state, mu, effort, size=_ON_PATH)
@@ -95,7 +95,7 @@ def _around(system: RowSystem, trail: list[Waypoint], effort: Effort) -> Centre 
     return None
 
 
-def _last(system: RowSystem, trail: list[Waypoint], effort: Effort) -> tuple[State, float]:
+def _last(system: RowSystem, trail: list[Waypoint[State]], effort: Effort) -> tuple[State, float]:
     """Settle at the end of the path, or before it where rounding spoils the end: state and μ."""
     choices = []
     for near, mu in reversed(trail):

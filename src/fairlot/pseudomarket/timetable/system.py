@@ -17,7 +17,6 @@ import scipy.linalg as la
 from fairlot.model.hierarchy import FloatArray
 from fairlot.pseudomarket.compiled import CompiledMarket
 from fairlot.pseudomarket.joint.newton import Linearization
-from fairlot.pseudomarket.joint.smoothing import Effort
 from fairlot.pseudomarket.joint.start import fair_copies, lending
 from fairlot.pseudomarket.joint.system import JointSystem, Residual, State
 from fairlot.pseudomarket.timetable.compiled import incidence, repeated
@@ -106,6 +105,10 @@ class RowSystem(JointSystem):
             rate, cap=mu * self.pair_lent[self.capped], upper=lent[self.upper], lower=lent[self.lower]
         )
 
+    def linearize(self, state: State) -> RowLinearization:
+        """Factor the reduced matrix at a state, by rows."""
+        return RowLinearization(self, state)
+
     def rough_state(self, mu: float) -> State:
         """Return a state with products at μ: even copies, and multipliers that follow from them."""
         c = self.compiled
@@ -123,17 +126,6 @@ class RowSystem(JointSystem):
         rest = slice(self.b_x.stop, None)
         primal[rest] = np.maximum(primal[rest], 0.1)
         return State(primal, mu * self.weight / primal, np.zeros(len(self.equal)))
-
-
-class RowEffort(Effort):
-    """An :class:`~fairlot.pseudomarket.joint.smoothing.Effort` that factors by rows."""
-
-    def linearize(self, system: JointSystem, state: State) -> Linearization:
-        """Factor, and count it."""
-        self.factorisations += 1
-        if not isinstance(system, RowSystem):
-            raise TypeError(system)
-        return RowLinearization(system, state)
 
 
 class RowLinearization(Linearization):

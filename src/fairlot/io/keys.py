@@ -66,6 +66,12 @@ class Keys:
             return default
         return check_number(self, key, value, rule)
 
+    def require_format(self) -> None:
+        """Record a fault unless ``format = 1``, the one version there is."""
+        value = self.get("format")
+        if isinstance(value, bool) or value != 1:
+            self.fault("format", "missing or unknown", value, "format = 1")
+
     def table(self, key: str, *, required: bool = True) -> Keys | None:
         """Return the keys of a table such as ``[goods]``."""
         value = self.get(key)

@@ -135,8 +135,7 @@ def _parse(source: Source) -> tuple[Problem, Mapping[str, Any]]:
     if settings is None:
         raise InvalidProblemError(source.issues)
     keys = Keys(settings, "", source.issues)
-    if keys.get("format") != 1:
-        keys.fault("format", "missing or unknown", settings.get("format"), "format = 1")
+    keys.require_format()
     kind = keys.choice("kind", tuple(_READERS))
     problem = _READERS[kind][1](source, keys) if kind in _READERS else None
     if problem is None or source.issues:

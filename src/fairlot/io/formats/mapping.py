@@ -100,8 +100,7 @@ def read_mapping(data: bytes, file: str) -> ColumnMapping:
     except (ValueError, RecursionError) as error:
         raise InvalidProblemError([Issue(f"not TOML: {error}", file)]) from None
     keys = Keys(entries, "", issues)
-    if keys.get("format") != 1:
-        keys.fault("format", "missing or unknown", entries.get("format"), "format = 1")
+    keys.require_format()
     found: dict[str, Any] = {}
     for key, options in (("layout", LAYOUTS), ("scale", SCALES), ("decimal", DECIMALS)):
         if key in keys:

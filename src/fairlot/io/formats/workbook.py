@@ -1,6 +1,6 @@
 """Lists of what was drawn as one workbook (``.xlsx``): every assignment, and the same by agent and by good.
 
-Nothing in the workbook is a formula. Ids are written as text, and text that a spreadsheet would run if typed is
+Nothing in the workbook is a formula. Ids are text, and text that a spreadsheet would run if it were typed is
 marked as quoted, as the spreadsheet itself marks it; only capacities and amounts are numbers. The same result
 gives the same bytes.
 """

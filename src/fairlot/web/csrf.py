@@ -1,0 +1,79 @@
+"""Forms of other sites are refused.
+
+A request that changes something carries a token made from the secret of the very cookie that it is sent with:
+another site can neither read nor set that cookie (``HttpOnly``, ``SameSite``, behind TLS ``__Host-``), and a
+token of one session is worthless in another. Browsers also say where a form stood (``Origin``,
+``Sec-Fetch-Site``); what they say is believed when it speaks against the request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from typing import Any
+
+from litestar.connection import ASGIConnection, Request
+from litestar.enums import RequestEncodingType
+from litestar.exceptions import PermissionDeniedException
+from litestar.types import Scope
+from markupsafe import Markup
+
+from fairlot.web.settings import Settings
+
+FIELD = "csrf"
+HEADER = "x-csrf-token"
+_CREDENTIAL = "auth"
+_NEW_VISIT = "fairlot.visit"
+_FORMS = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def csrf_token(request: Connection) -> str:
+    """Return the token for forms on the page that answers a request."""
+    credential = request.scope.get(_CREDENTIAL)
+    if not credential:
+        credential = request.scope[_NEW_VISIT] = request.scope[_CREDENTIAL] = secrets.token_urlsafe(32)  # type: ignore[literal-required]
+    return _token(str(credential))
+
+
+def csrf_field(request: Connection) -> Markup:
+    """Return the hidden field that every form carries."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(FIELD, csrf_token(request))
+
+
+def new_visit(scope: Scope) -> str | None:
+    """Return the cookie that a page with a form gives to a browser without one; None if it has one."""
+    return scope.get(_NEW_VISIT)  # type: ignore[return-value]
+
+
+async def check_form(request: Request[Any, Any, Any], settings: Settings) -> None:
+    """Refuse a request that changes something and does not come from a page of this service.
+
+    Raises
+    ------
+    PermissionDeniedException
+        If it does not.
+    """
+    origin = request.headers.get("origin")
+    if (origin is not None and origin.casefold() != settings.origin) or request.headers.get(
+        "sec-fetch-site", "same-origin"
+    ) not in ("same-origin", "none"):
+        raise PermissionDeniedException("This form came from another site.")
+    sent = request.headers.get(HEADER)
+    if sent is None and request.content_type[0] in _FORMS:
+        sent = (await request.form()).get(FIELD)
+    credential = request.scope.get(_CREDENTIAL)
+    if not isinstance(sent, str) or not credential or not _same(sent, _token(str(credential))):
+        raise PermissionDeniedException(
+            "This form is out of date. Go back, reload the page, and send it again."
+        )
+
+
+def _token(credential: str) -> str:
+    return hmac.new(credential.encode(), b"fairlot form", hashlib.sha256).hexdigest()
+
+
+def _same(sent: str, expected: str) -> bool:
+    return hmac.compare_digest(sent.encode(), expected.encode())

@@ -6,12 +6,13 @@ those of a problem folder and a result folder, byte for byte.
 
 from fairlot.rounds.choose import ballot_files, participants, participation, receipt, submission, submit
 from fairlot.rounds.drawing import abort_draw, begin_ceremony, commit, draw, draw_view, reveal, roll_dice
-from fairlot.rounds.folders import backup, export_round, import_round, restore
+from fairlot.rounds.folders import backup, export_files, export_round, import_round, restore
 from fairlot.rounds.jobs import job, jobs, request_job, run_waiting
 from fairlot.rounds.journal import head, log, log_lines, read_log, verify_log
 from fairlot.rounds.life import (
     archive,
     check,
+    check_report,
     create_round,
     extend,
     freeze,
@@ -24,7 +25,15 @@ from fairlot.rounds.life import (
     set_settings,
     upload,
 )
-from fairlot.rounds.outcomes import enrolment_list, outcome, public_page, report_page, result, summary
+from fairlot.rounds.outcomes import (
+    enrolment_list,
+    frozen_document,
+    outcome,
+    public_page,
+    report_page,
+    result,
+    summary,
+)
 from fairlot.rounds.people import (
     accounts,
     add_account,
@@ -105,6 +114,7 @@ __all__ = [
     "ballot_files",
     "begin_ceremony",
     "check",
+    "check_report",
     "commit",
     "create_round",
     "draw",
@@ -113,10 +123,12 @@ __all__ = [
     "enrolment_list",
     "erase_agent",
     "export_agent",
+    "export_files",
     "export_round",
     "extend",
     "freeze",
     "frozen",
+    "frozen_document",
     "head",
     "import_round",
     "invite",

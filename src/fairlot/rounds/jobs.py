@@ -47,7 +47,7 @@ _SETTINGS: Mapping[str, Mapping[str, type]] = {
 }
 _METHODS = {
     "solve": ("auto", "joint", "path", "nash", "bundles", "exact"),
-    "design": ("menus", "two-price", "bilateral", "robust"),
+    "design": ("menus", "two-price", "bilateral", "robust", "past-picks"),
 }
 
 

@@ -67,6 +67,13 @@ def create_round(store: Store, title: str, kind: Kind | str, who: Account, **set
         return existing(tx, made.id)
 
 
+def enrol(tx: Writing, round_id: str, files: Mapping[str, bytes], kind: Kind) -> int:
+    """Make the agents of a problem those of a round; return how many."""
+    agents = _agents(files, kind)
+    tx.set_participants(round_id, agents)
+    return len(agents)
+
+
 def rounds(store: Store, who: Account) -> tuple[Round, ...]:
     """List the rounds that an organiser has a role in, latest first."""
     with store.reading() as tx:
@@ -162,6 +169,14 @@ def read_back(store: Store, round_id: str) -> Mapping[str, bytes]:
         return tx.files(round_id, Area.FROZEN) or tx.files(round_id, Area.PROBLEM)
 
 
+def check_report(store: Store, round_id: str) -> CheckReport:
+    """Check the problem as it stands, changing nothing."""
+    with store.reading() as tx:
+        found = existing(tx, round_id)
+        files = tx.files(round_id, Area.FROZEN) or tx.files(round_id, Area.PROBLEM)
+    return check_problem(files, found.kind)
+
+
 def check(store: Store, round_id: str, who: Account) -> CheckReport:
     """Check the problem; a draft that passes is checked from then on."""
     with store.reading() as tx:
@@ -195,12 +210,11 @@ def open_round(store: Store, round_id: str, deadline: datetime, who: Account) ->
         if found.kind is Kind.REALLOCATION and tx.file(round_id, Area.DESIGN, MENUS) is None:
             msg = "opening is not possible now: menus have not been designed"
             raise RefusedError(msg)
-        agents = _agents(files, found.kind)
-        tx.set_participants(round_id, agents)
+        agents = enrol(tx, round_id, files, found.kind)
         tx.set_round(round_id, state=RoundState.OPEN, deadline=deadline)
         menus = tx.fingerprint(round_id, Area.DESIGN) if found.kind is Kind.REALLOCATION else ""
         detail = {
-            "agents": len(agents),
+            "agents": agents,
             "deadline": moment(deadline),
             "problem": tx.fingerprint(round_id, Area.PROBLEM),
             "menus": menus,

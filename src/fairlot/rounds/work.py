@@ -23,6 +23,8 @@ from fairlot.store import Area
 REPORT = "report.html"
 PUBLIC_REPORT = "report-public.html"
 VALUE = "value.json"
+PAST_MENUS, PAST_PICKS = "past-menus.csv", "past-picks.csv"
+"""Files of a problem folder that say what was offered and picked last period."""
 
 
 class NotDoneError(FairlotError):
@@ -77,7 +79,11 @@ def design(files: Mapping[str, bytes], settings: Mapping[str, Any], reporter: Re
     from fairlot.reallocation.design import design_menus
 
     read = _tasks(files)
-    found = design_menus(read.problem, reporter=reporter, **settings)
+    past = []
+    if PAST_MENUS in files and PAST_PICKS in files and settings.get("method") == "past-picks":
+        menus = read_menus(_table(files, PAST_MENUS), read.problem)
+        past.append((menus, read_picks(_table(files, PAST_PICKS), read.problem, menus)))
+    found = design_menus(read.problem, reporter=reporter, past=past, **settings)
     _refuse(found.status, found.certificate, "no certified menus")
     choosing = len(set(found.menus.ray_agents.tolist()))
     total = found.problem.status_quo_cost

@@ -85,9 +85,13 @@ class Store:
             yield Writing(session, self.clock)
             session.commit()
 
-    def connection(self) -> Any:
-        """Return a connection of the driver, for a backup of SQLite."""
-        return self._engine.raw_connection()
+    def settle(self) -> None:
+        """Let SQLite put everything into its one file, for a copy of that file to be whole."""
+        with self._engine.connect() as connection:
+            connection.rollback()
+            raw = connection.connection.dbapi_connection
+            if raw is not None and self.is_sqlite:
+                raw.cursor().execute("PRAGMA journal_mode=DELETE")
 
     def close(self) -> None:
         """Let go of all connections."""

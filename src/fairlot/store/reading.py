@@ -54,6 +54,10 @@ class Reading:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    def execute(self, statement: sa.Executable, rows: list[dict[str, Any]] | None = None) -> sa.Result[Any]:
+        """Run a statement of this room."""
+        return self._session.execute(statement, rows)
+
     def round(self, round_id: str) -> Round | None:
         """Return a round."""
         row = self._session.get(RoundRow, round_id)
@@ -263,6 +267,7 @@ def _job(row: JobRow) -> Job:
         JobState(row.state),
         row.who,
         parse_moment(row.asked),
+        _moment(row.begun),
         _moment(row.finished),
         row.attempt,
         row.beat,

@@ -219,8 +219,8 @@ class Job:
         Where it is.
     who : str
         Who asked.
-    asked, finished : datetime, optional
-        When.
+    asked, begun, finished : datetime, optional
+        When; ``begun`` is that of the latest attempt.
     attempt : int
         How often a worker has begun it; a result of an earlier attempt is thrown away.
     beat : int
@@ -242,6 +242,7 @@ class Job:
     state: JobState
     who: str
     asked: datetime
+    begun: datetime | None
     finished: datetime | None
     attempt: int
     beat: int

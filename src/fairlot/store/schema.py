@@ -149,6 +149,7 @@ class JobRow(Base):
     state: Mapped[str] = mapped_column(String(16))
     who: Mapped[str] = mapped_column(NAME)
     asked: Mapped[str] = mapped_column(MOMENT)
+    begun: Mapped[str | None] = mapped_column(MOMENT)
     finished: Mapped[str | None] = mapped_column(MOMENT)
     attempt: Mapped[int] = mapped_column(Integer)
     beat: Mapped[int] = mapped_column(Integer)

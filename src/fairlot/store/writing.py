@@ -281,6 +281,7 @@ class Writing(Reading):
         row = self._session.get_one(JobRow, job_id)
         row.state, row.attempt, row.beat = JobState.RUNNING, row.attempt + 1, row.beat + 1
         row.stage, row.share, row.residual = "", None, None
+        row.begun = moment(self._clock())
         return row.attempt
 
     def beat(
@@ -298,6 +299,13 @@ class Writing(Reading):
         row = self._session.get_one(JobRow, job_id)
         row.state, row.messages = state, json.dumps(list(messages), ensure_ascii=False)
         row.finished, row.stage, row.share = moment(self._clock()), "", None
+
+    def restart_numbers(self) -> None:
+        """Let jobs be numbered on from the highest there is, after rows came with their numbers."""
+        if self._session.get_bind().dialect.name == "postgresql":
+            highest = sa.select(sa.func.coalesce(sa.func.max(JobRow.id), 0) + 1).scalar_subquery()
+            name = sa.func.pg_get_serial_sequence("jobs", "id")
+            self._session.execute(sa.select(sa.func.setval(name, highest, False)))
 
     def _row(self, round_id: str) -> RoundRow:
         return self._session.get_one(RoundRow, round_id)

@@ -130,6 +130,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("who", _NAME, nullable=False),
         sa.Column("asked", _MOMENT, nullable=False),
+        sa.Column("begun", _MOMENT, nullable=True),
         sa.Column("finished", _MOMENT, nullable=True),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("beat", sa.Integer(), nullable=False),

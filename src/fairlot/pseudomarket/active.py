@@ -28,6 +28,7 @@ cheapest among her best bundles.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,35 @@ class ActiveSet:
     def inner(self) -> int:
         """Number of equations that are not of pairs."""
         return int(self.priced.sum() + self.spent.sum() + self.tight.sum())
+
+
+def iterate(size: Callable[[], float], step: Callable[[], bool]) -> float:
+    """Take Newton steps until only rounding is left.
+
+    Parameters
+    ----------
+    size : callable
+        Tells what the equations miss.
+    step : callable
+        Takes a step; whether there was one.
+
+    Returns
+    -------
+    float
+        What the equations still miss; infinite if the iteration diverges.
+    """
+    least, stalls = np.inf, 0
+    for _ in range(STEPS):
+        missing = size()
+        if not missing <= 1e3 * least:
+            return np.inf
+        stalls = stalls + 1 if missing > 0.5 * least else 0
+        if missing <= 1e-15 or stalls == 2 or (stalls and missing <= SOLVED):
+            return missing
+        least = min(least, missing)
+        if not step():
+            return np.inf
+    return least
 
 
 class ActiveSystem:
@@ -209,21 +239,17 @@ class ActiveSystem:
 
     def newton(self, now: Values, active: ActiveSet, careful: bool) -> float:
         """Solve the equations of an active set, in place; return what they miss, infinite if it diverges."""
-        least, stalls = np.inf, 0
-        for _ in range(STEPS):
+
+        def size() -> float:
             missing = self.missing(now, active)
-            size = max(float(np.abs(part).max(initial=0.0)) for part in missing)
-            if not size <= 1e3 * least:
-                return np.inf
-            stalls = stalls + 1 if size > 0.5 * least else 0
-            if size <= 1e-15 or stalls == 2 or (stalls and size <= SOLVED):
-                return size
-            least = min(least, size)
+            return max(float(np.abs(part).max(initial=0.0)) for part in missing)
+
+        def step() -> bool:
             linear = LinearSystem(self, now, active)
             solve = linear.least_squares if careful else linear.proximal
-            if not solve(now, *missing):
-                return np.inf
-        return least
+            return solve(now, *self.missing(now, active))
+
+        return iterate(size, step)
 
     def repair(self, now: Values, active: ActiveSet) -> int:
         """Move what has the wrong sign to the other set; return how much was moved."""

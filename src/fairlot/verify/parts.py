@@ -124,7 +124,7 @@ def combine_parts(
     Parameters
     ----------
     supply : PseudoMarket
-        The market's goods, capacities and limits; its agents do not matter, and there may be none.
+        The market's goods, capacities and limits; its agents do not matter.
     prices, row_prices
         As for :func:`examine_part`.
     findings : sequence of PartFindings

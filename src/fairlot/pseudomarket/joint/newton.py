@@ -22,7 +22,7 @@ import numpy as np
 import scipy.linalg as la
 import scipy.sparse as sp
 
-from fairlot.model.hierarchy import FloatArray
+from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.pseudomarket.joint.kernels import (
     answer_prices,
     balance_money,
@@ -280,7 +280,11 @@ class Linearization(AgentSteps):
 
     def orientation(self) -> int:
         """Sign of the determinant of the reduced matrix."""
-        lu, pivots = self.lu
-        swaps = int(np.count_nonzero(pivots != np.arange(len(pivots))))
-        negative = int(np.count_nonzero(np.diag(lu) < 0))
-        return -1 if (swaps + negative) % 2 else 1
+        return orientation_of(*self.lu)
+
+
+def orientation_of(lu: FloatArray, pivots: IntArray) -> int:
+    """Sign of the determinant of a factored matrix."""
+    swaps = int(np.count_nonzero(pivots != np.arange(len(pivots))))
+    negative = int(np.count_nonzero(np.diag(lu) < 0))
+    return -1 if (swaps + negative) % 2 else 1

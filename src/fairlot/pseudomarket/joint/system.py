@@ -33,7 +33,7 @@ from fairlot.pseudomarket.joint.kernels import demand_gaps, largest_ratio, step_
 if TYPE_CHECKING:
     from fairlot.pseudomarket.joint.newton import Linearization
 
-_KAPPA = 2.0
+KAPPA = 2.0
 _ROWS = 1024
 """Rank-one terms gathered before they are multiplied out."""
 
@@ -229,7 +229,7 @@ class JointSystem:
     def project(self, state: State, step: State, length: float, mu: float) -> State:
         """Take a step of some length and return to the products at μ."""
         primal, dual = step_and_project(
-            state.primal, state.dual, step.primal, step.dual, length, self.weight, mu, _KAPPA
+            state.primal, state.dual, step.primal, step.dual, length, self.weight, mu, KAPPA
         )
         return State(primal, dual, state.free + length * step.free)
 

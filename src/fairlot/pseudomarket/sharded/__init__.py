@@ -1,0 +1,7 @@
+"""Equilibria of markets whose agents are in parts, on one machine or many."""
+
+from fairlot.pseudomarket.sharded.part import PartSpecification
+from fairlot.pseudomarket.sharded.solve import ShardedEquilibrium, keep_shares, solve_shards
+from fairlot.pseudomarket.sharded.split import split_market
+
+__all__ = ["PartSpecification", "ShardedEquilibrium", "keep_shares", "solve_shards", "split_market"]

@@ -5,7 +5,7 @@ WORKERS ?= auto
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-full lint docs lock clean
+.PHONY: demo demo-service test-faults test test-full lint docs lock clean
 
 .venv/installed: requirements.lock pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
@@ -17,6 +17,12 @@ export OPENBLAS_NUM_THREADS ?= 1
 
 demo: .venv/installed
 	$(BIN)/fairlot demo pseudomarket --out demo-result --force
+
+demo-service: .venv/installed
+	$(BIN)/fairlot serve --demo
+
+test-faults: .venv/installed
+	$(BIN)/python tests/store/faults.py --runs 1000
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ from fairlot.cli import (
     reallocation,
     report,
     result,
+    serve,
     simulate,
 )
 
@@ -66,6 +67,7 @@ app.command()(compare.compare)
 app.command()(simulate.simulate)
 app.command()(report.report)
 app.command()(exports.export)
+app.command()(serve.serve)
 
 
 def main() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from fairlot.io.assignment import drawn_copies
 from fairlot.io.equilibrium import PublishedEquilibrium, read_equilibrium
-from fairlot.io.tables import COUNT, numbers, read_table
 from fairlot.model.lotteries import Lottery
 from fairlot.plot import plot_lottery, plot_prices, plot_shares, plot_supply
 from fairlot.plot.markets import wanted_for_free
@@ -124,17 +123,3 @@ def market_lookup(files: Mapping[str, bytes]) -> dict[str, Any]:
         ]
         entries[agent] = {"text": why.sentences(), "rows": lines}
     return {"header": ["good", "your points", "price", "expected copies", "why"], "agents": entries}
-
-
-def drawn_copies(files: Mapping[str, bytes], noun: str, amount: str) -> dict[str, dict[str, int]] | None:
-    """Read what the draw gave everybody; None before the draw."""
-    if "assignment.csv" not in files:
-        return None
-    table = read_table(files.__getitem__, "assignment.csv", [])
-    if table is None:
-        return None
-    counts = numbers(table, amount, COUNT, [])
-    drawn: dict[str, dict[str, int]] = defaultdict(dict)
-    for agent, name, count in zip(table["agent"], table[noun], counts, strict=True):
-        drawn[agent][name] = int(count)
-    return dict(drawn)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fairlot.io.assignment import drawn_copies
 from fairlot.io.equilibrium import PublishedEquilibrium, read_equilibrium
 from fairlot.io.formats.enrolments import ASSIGNMENT, canvas_enrolments, oneroster_enrolments
 from fairlot.io.formats.workbook import assignment_workbook
@@ -24,7 +25,6 @@ from fairlot.lottery.protocol.salts import personal_tables, rows_of_agents
 from fairlot.pseudomarket.explanation import demand_at, explain_agent
 from fairlot.reallocation.explanation import explain_member
 from fairlot.reallocation.outcome import member_ids
-from fairlot.report.market import drawn_copies
 from fairlot.rounds.access import existing, in_state, taking_part
 from fairlot.rounds.drawing import SALTS, view_of
 from fairlot.rounds.life import FROZEN_FILE

@@ -91,9 +91,9 @@ def solve_shards(
 ) -> ShardedEquilibrium:
     r"""Find a strong equilibrium of a market whose agents are in parts.
 
-    The joint road of :func:`~fairlot.pseudomarket.solve.solve_equilibrium`, on the same path: every worker owns
-    the data and the state of its parts, an iteration sends L prices out and adds up excess demand and an
-    L × L matrix, which the driver factors. Polishing and the certificate are done in parts too. Prices
+    The joint road of :func:`~fairlot.pseudomarket.solve.solve_equilibrium`, on the same path: every worker
+    owns the data and the state of its parts, an iteration sends L prices out and adds up excess demand and
+    an L × L matrix, which the driver factors. Polishing and the certificate are done in parts too. Prices
     agree with those of the joint road to rounding, and do not depend on engine and workers at all.
 
     Parameters

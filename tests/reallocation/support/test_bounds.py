@@ -13,7 +13,8 @@ from fairlot.model.beliefs import Beliefs
 from fairlot.reallocation.support.bounds.boxes import box_bound, ray_worth
 from fairlot.reallocation.support.bounds.known import best_known, polished
 from fairlot.reallocation.support.bounds.partitions import SampleProgram, partitions, single_blocks
-from fairlot.reallocation.support.bounds.sample import confidence_bound, sample_bound
+from fairlot.reallocation.support.bounds.rays import refine_ray
+from fairlot.reallocation.support.bounds.sample import confidence_bound, first_best_gain, sample_bound
 from fairlot.reallocation.support.smooth import menu_value
 from fairlot.reallocation.support.support import support_function
 from fairlot.reallocation.support.terms import Terms
@@ -29,7 +30,7 @@ def program_of(terms: Terms, n_types: int, w: np.ndarray) -> tuple[SampleProgram
 
 def worth_of(program: SampleProgram, ray: np.ndarray) -> float:
     load = np.empty(program.types.shape[1])
-    return ray_worth(program.types, program.w, program.per_room, program.counts, program.per_load, ray, load)
+    return ray_worth(program.sample, ray, load)
 
 
 @pytest.mark.parametrize("caps", CAPS)
@@ -65,16 +66,12 @@ def test_no_ray_in_a_box_is_worth_more_than_its_bound(caps):
             threshold = float(rng.choice([0.0, np.median(worths)]))
             narrowed, point = low.copy(), np.zeros(4)
             bound, axis, here = box_bound(
-                program.types,
-                program.w,
-                program.per_room,
-                program.counts,
-                program.per_load,
+                program.sample,
                 narrowed,
                 high,
                 threshold,
                 point,
-                np.empty((4, 64)),
+                np.empty((9, 64)),
             )
             assert max(worths) <= max(bound, threshold) + 1e-12
             # what was cut off is worth no more than the threshold
@@ -85,9 +82,41 @@ def test_no_ray_in_a_box_is_worth_more_than_its_bound(caps):
             assert axis < 4
 
 
+@pytest.mark.parametrize("caps", CAPS)
+def test_boxes_of_a_ray_by_itself_cover_every_ray_that_is_worth_something(caps):
+    rng = np.random.default_rng(5)
+    terms = Terms.of(one_agent(UNIFORM, [1.0, 2.0, 1.0, 0.5], **caps), 0)
+    for w in (np.ones(4), np.array([1.0, -0.5, 0.8, 1.3])):
+        program, _ = program_of(terms, 64, w)
+        for block, full in (((0, 2), 2), ((1,), 1), ((0, 1, 3), 0)):
+            ray = refine_ray(program, (block, full), gap=0.1, deadline=np.inf)
+            assert_allclose(worth_of(program, ray.point), ray.worth, rtol=1e-9)
+            assert ray.worth <= ray.bound
+            low, high = program.first_box(block, full)
+            for kappa in low + (high - low) * rng.random((300, 4)) ** 3:
+                inside = (ray.lows <= kappa).all(axis=1) & (kappa <= ray.highs).all(axis=1)
+                assert worth_of(program, kappa) <= ray.bounds[inside].max(initial=0.0) + 1e-12
+            late = refine_ray(program, (block, full), gap=0.1, deadline=0.0)
+            assert late.bound >= ray.bound
+            kept = ray.above(0.9 * ray.bound)
+            assert (kept.bounds > 0.9 * ray.bound).all()
+            assert len(kept.bounds) == (ray.bounds > 0.9 * ray.bound).sum()
+
+
+def test_more_than_eight_tasks_are_bounded_by_the_first_best():
+    terms = Terms.of(one_agent(UNIFORM, np.ones(9)), 0)
+    types, w = terms.types(64), np.ones(9)
+    menu = np.append(-np.ones(8), 12.0)[None]
+    found = sample_bound(terms, types, w, [menu])
+    assert not found.finished
+    assert menu_value(types, menu, w) <= found.known <= found.bound
+    assert_allclose(found.bound, first_best_gain(terms, types, w), rtol=1e-12)
+
+
 def test_partitions_are_all_of_them():
     for n, bell in ((1, 1), (2, 2), (3, 5), (4, 15), (5, 52)):
         assert len(list(partitions(list(range(n))))) == bell - 1
+        assert len(list(partitions(list(range(n)), 2))) == 2 ** (n - 1) - 1
     terms = Terms.of(one_agent(UNIFORM, np.ones(4)), 0)
     program, _ = program_of(terms, 16, np.array([1.0, -1.0, 1.0, 1.0]))
     assert all(1 in block for block in single_blocks(program))

@@ -7,7 +7,9 @@ A cell holds :math:`A_i \in [\underline A_i, \bar A_i]` and
           \kappa^k_i \ge e^{\underline\rho_{kl}} \underline A_i \text{ on block } l,
 
 and nothing ties it to the other rays any more: the menu is worth at most the sum of what each ray is
-worth by itself, each bounded on boxes of its own (:mod:`fairlot.reallocation.support.bounds.boxes`).
+worth by itself, each bounded on boxes of its own (:mod:`fairlot.reallocation.support.bounds.boxes`). Boxes of
+a ray in the cell of everything are the same whatever the other rays take off, and are searched once
+(:mod:`fairlot.reallocation.support.bounds.rays`).
 Where that sum cannot be brought down to the target the cell is cut in two, at the parameter on which the
 rays disagree most.
 """
@@ -21,11 +23,13 @@ import numpy as np
 from numba import njit
 
 from fairlot.model.hierarchy import FloatArray, IntArray
-from fairlot.reallocation.support.bounds.boxes import cut_boxes, ray_worth, search_boxes, search_rays
+from fairlot.reallocation.support.bounds.boxes import ray_worth
+from fairlot.reallocation.support.bounds.branching import cut_boxes, search_boxes, search_rays
 from fairlot.reallocation.support.bounds.known import polished
-from fairlot.reallocation.support.bounds.partitions import SampleProgram, full_choices, owners
+from fairlot.reallocation.support.bounds.partitions import SampleProgram, owners
+from fairlot.reallocation.support.bounds.rays import RayBoxes
 
-_STEPS, _STEPS_OF_PAIRS = 600, 4000
+_STEPS, _STEPS_OF_PAIRS = 150, 500
 """Boxes of a cell worked on before it is cut: two rays are mostly decided by their boxes."""
 _PROMISING = 0.8
 """Share of the target from which a mended menu is improved by random steps."""
@@ -87,11 +91,7 @@ def bound_single(
     target, boxes = known * (1 + tolerance), 0
     while count:
         count, target, done = search_boxes(
-            program.types,
-            program.w,
-            program.per_room,
-            program.counts,
-            program.per_load,
+            program.sample,
             lows,
             highs,
             bounds,
@@ -124,55 +124,64 @@ class _Cell:
     bound: float
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Menus whose rays take off given blocks, which are all that she has, each one task of its block in full.
+
+    Parameters
+    ----------
+    blocks : tuple of tuple of int
+        What each ray takes off.
+    full : tuple of int
+        The task of each block that is taken off in full.
+    rays : tuple of RayBoxes
+        What each ray can be worth by itself.
+    """
+
+    blocks: tuple[tuple[int, ...], ...]
+    full: tuple[int, ...]
+    rays: tuple[RayBoxes, ...]
+
+    @property
+    def bound(self) -> float:
+        """What the menus are worth at most, whatever ties their rays to each other."""
+        return sum(ray.bound for ray in self.rays)
+
+
 def bound_blocks(
-    program: SampleProgram,
-    blocks: tuple[tuple[int, ...], ...],
-    *,
-    known: float,
-    tolerance: float,
-    deadline: float,
+    program: SampleProgram, part: Part, *, known: float, tolerance: float, deadline: float
 ) -> PartBound:
-    """Bound the menus whose rays take off given blocks, which are all that she has.
+    """Bound the menus of a part.
 
     Parameters
     ----------
     program, known, tolerance, deadline
         As in :func:`bound_single`.
-    blocks : tuple of tuple of int
-        What each ray takes off.
+    part : Part
+        The menus.
     """
-    target, unfinished, boxes = known * (1 + tolerance), 0.0, 0
-    for full in full_choices(program, blocks):
-        part = _Blocks(program, blocks, full, target, tolerance, deadline)
-        part.run()
-        boxes += part.boxes
-        unfinished = max(unfinished, part.unfinished)
-        target = part.target
-    attained = max(target / (1 + tolerance), known)
-    return PartBound(max(target, unfinished), attained, unfinished <= target, boxes)
+    search = _Blocks(program, part, known * (1 + tolerance), tolerance, deadline)
+    search.run()
+    attained = max(search.target / (1 + tolerance), known)
+    finished = search.unfinished <= search.target
+    return PartBound(max(search.target, search.unfinished), attained, finished, search.boxes)
 
 
 class _Blocks:
     """The search over cells, depth first, for given blocks and tasks taken off in full."""
 
     def __init__(
-        self,
-        program: SampleProgram,
-        blocks: tuple[tuple[int, ...], ...],
-        full: tuple[int, ...],
-        target: float,
-        tolerance: float,
-        deadline: float,
+        self, program: SampleProgram, part: Part, target: float, tolerance: float, deadline: float
     ) -> None:
         self.program, self.tolerance, self.deadline = program, tolerance, deadline
         self.target, self.unfinished, self.boxes = target, 0.0, 0
-        self.owner = owners(blocks, program.n_tasks)
-        self.n_rays = len(blocks)
-        self.full = full
+        self.owner = owners(part.blocks, program.n_tasks)
+        self.n_rays = len(part.blocks)
+        self.full = part.full
         # beyond these rates one of the two rays is accepted by nobody
-        reach = np.array([program.reach(block) for block in blocks])
-        self.rate_limit = np.log(reach[:, full] / program.endowment[list(full)])
-        self.stack = [self._first(blocks)]
+        reach = np.array([program.reach(block) for block in part.blocks])
+        self.rate_limit = np.log(reach[:, self.full] / program.endowment[list(self.full)])
+        self.stack = [self._first(part)]
         self._load = np.empty(program.types.shape[1])
 
     def run(self) -> None:
@@ -190,23 +199,23 @@ class _Blocks:
                 self._try_menu(cell)
                 self._split(cell)
 
-    def _first(self, blocks: tuple[tuple[int, ...], ...]) -> _Cell:
+    def _first(self, part: Part) -> _Cell:
         program = self.program
         gives_low = np.zeros(program.n_tasks)
         gives_low[list(self.full)] = program.endowment[list(self.full)]
-        boxes = [program.first_box(block, i) for block, i in zip(blocks, self.full, strict=True)]
+        kept = [ray.above(self.target - (part.bound - ray.bound)) for ray in part.rays]
         return _Cell(
             gives_low=gives_low,
             gives_high=program.endowment.copy(),
             rates_low=-self.rate_limit.T,
             rates_high=self.rate_limit.copy(),
-            lows=[low[None] for low, _ in boxes],
-            highs=[high[None] for _, high in boxes],
-            bounds=[np.full(1, _UNBOUNDED) for _ in boxes],
-            axes=[np.full(1, -2, dtype=np.int64) for _ in boxes],
-            points=np.array([0.5 * (low + high) for low, high in boxes]),
-            worths=np.zeros(len(boxes)),
-            bound=_UNBOUNDED,
+            lows=[ray.lows for ray in kept],
+            highs=[ray.highs for ray in kept],
+            bounds=[ray.bounds for ray in kept],
+            axes=[ray.axes for ray in kept],
+            points=np.array([ray.point for ray in kept]),
+            worths=np.array([ray.worth for ray in kept]),
+            bound=part.bound,
         )
 
     def _narrow(self, cell: _Cell) -> float:
@@ -214,7 +223,7 @@ class _Blocks:
         program, n_rays = self.program, self.n_rays
         filled = np.array([len(bounds) for bounds in cell.bounds], dtype=np.int64)
         steps = _STEPS_OF_PAIRS if n_rays == 2 else _STEPS
-        capacity = int(filled.max(initial=0)) + steps + 2
+        capacity = int(filled.max(initial=0)) + 2 * steps + 2
         lows, highs = (
             np.empty((n_rays, capacity, program.n_tasks)),
             np.empty((n_rays, capacity, program.n_tasks)),
@@ -225,11 +234,7 @@ class _Blocks:
             lows[k, :n], highs[k, :n] = cell.lows[k], cell.highs[k]
             bounds[k, :n], axes[k, :n] = cell.bounds[k], cell.axes[k]
         total, done = search_rays(
-            program.types,
-            program.w,
-            program.per_room,
-            program.counts,
-            program.per_load,
+            program.sample,
             lows,
             highs,
             bounds,
@@ -256,12 +261,7 @@ class _Blocks:
             for i in np.flatnonzero((self.owner >= 0) & (self.owner != k)).tolist():
                 need = np.exp(middle[k, self.owner[i]]) * -cell.points[self.owner[i], i]
                 rays[k, i] = max(rays[k, i], need)
-        worth = sum(
-            ray_worth(
-                program.types, program.w, program.per_room, program.counts, program.per_load, ray, self._load
-            )
-            for ray in rays
-        )
+        worth = sum(ray_worth(program.sample, ray, self._load) for ray in rays)
         if worth * (1 + self.tolerance) > _PROMISING * self.target:
             worth = max(worth, polished(program, rays, _MENDING, self.boxes)[0])
             self.target = max(self.target, worth * (1 + self.tolerance))
@@ -329,15 +329,7 @@ class _Blocks:
             axes.append(axis)
             points[k] = np.clip(points[k], floor, np.where(own & ~free, floor, ceiling))
             points[k] = np.where(other & ~free, floor, points[k])
-            worths[k] = ray_worth(
-                program.types,
-                program.w,
-                program.per_room,
-                program.counts,
-                program.per_load,
-                points[k],
-                self._load,
-            )
+            worths[k] = ray_worth(program.sample, points[k], self._load)
         total = sum(float(part.max()) for part in bounds)
         return _Cell(
             gives_low,

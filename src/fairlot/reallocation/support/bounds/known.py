@@ -14,7 +14,7 @@ from numba import njit
 
 from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
 from fairlot.reallocation.obvious.parameters import ray_parameters
-from fairlot.reallocation.support.bounds.boxes import ray_worth
+from fairlot.reallocation.support.bounds.boxes import Sample, ray_worth
 from fairlot.reallocation.support.bounds.partitions import (
     SampleProgram,
     owners,
@@ -60,7 +60,7 @@ def best_known(
     trials = [rays for rays in menus if len(rays)]
     if climber.wanted.any() and tasks:
         blocks: list[Blocks] = [(block,) for block in single_blocks(program)]
-        blocks += [pair for pair in partitions(tasks) if len(pair) == 2]
+        blocks += list(partitions(tasks, 2))
         if len(blocks) > _MOST_BLOCKS:
             blocks = [blocks[b] for b in rng.choice(len(blocks), _MOST_BLOCKS, replace=False).tolist()]
         trials += [climb_from(climber, b, rough_start(climber, b, rng)).changes for b in blocks]
@@ -108,11 +108,7 @@ def polished(
     parameters = ray_parameters(rays / share[:, None])
     blocks = tuple(tuple(np.flatnonzero(row).tolist()) for row in parameters.gives > 0)
     return _random_steps(
-        program.types,
-        program.w,
-        program.per_room,
-        program.counts,
-        program.per_load,
+        program.sample,
         program.endowment,
         np.asarray(program.open & (program.w > 0)),
         owners(blocks, program.n_tasks),
@@ -141,11 +137,7 @@ def _menu(
 
 @njit(cache=True)
 def _random_steps(
-    types: FloatArray,
-    w: FloatArray,
-    per_room: FloatArray,
-    counts: FloatArray,
-    per_load: float,
+    sample: Sample,
     endowment: FloatArray,
     wanted: BoolArray,
     owner: IntArray,
@@ -157,12 +149,12 @@ def _random_steps(
 ) -> tuple[float, FloatArray]:
     """Return the value and the rays after random steps that never lower the value."""
     n_rays, n_tasks = extras.shape
-    load = np.empty(types.shape[1])
+    load = np.empty(sample.types.shape[1])
     rays, best = np.empty((n_rays, n_tasks)), np.empty((n_rays, n_tasks))
     _menu(owner, gives, rates, extras, best)
     known = 0.0
     for k in range(n_rays):
-        known += ray_worth(types, w, per_room, counts, per_load, best[k], load)
+        known += ray_worth(sample, best[k], load)
     for _ in range(rounds):
         new_gives, new_rates, new_extras = gives.copy(), rates.copy(), extras.copy()
         size = 0.3 * 10 ** (-4 * generator.random())
@@ -183,7 +175,7 @@ def _random_steps(
         _menu(owner, new_gives, new_rates, new_extras, rays)
         worth = 0.0
         for k in range(n_rays):
-            worth += ray_worth(types, w, per_room, counts, per_load, rays[k], load)
+            worth += ray_worth(sample, rays[k], load)
         if worth >= known:
             known = worth
             gives, rates, extras = new_gives, new_rates, new_extras

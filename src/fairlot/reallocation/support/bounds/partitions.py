@@ -11,11 +11,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from fairlot.errors import NotSupportedError
 from fairlot.model.hierarchy import BoolArray, FloatArray, IntArray
+from fairlot.reallocation.support.bounds.boxes import Sample
 from fairlot.reallocation.support.terms import Terms
 
 
@@ -70,6 +72,11 @@ class SampleProgram:
             open=~terms.closed,
         )
 
+    @cached_property
+    def sample(self) -> Sample:
+        """What kernels need of it."""
+        return Sample(self.types, self.w, self.per_room, self.counts, self.per_load)
+
     @property
     def n_tasks(self) -> int:
         """Number of tasks."""
@@ -110,8 +117,17 @@ def single_blocks(program: SampleProgram) -> list[tuple[int, ...]]:
     return found
 
 
-def partitions(tasks: list[int]) -> Iterator[tuple[tuple[int, ...], ...]]:
-    """List the partitions of tasks into two blocks or more, few blocks first."""
+def partitions(tasks: list[int], most: int | None = None) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """List the partitions of tasks into two blocks or more, few blocks first.
+
+    Parameters
+    ----------
+    tasks : list of int
+        Tasks.
+    most : int, optional
+        Blocks at most.
+    """
+    limit = len(tasks) if most is None else most
 
     def grow(rest: list[int], blocks: list[list[int]]) -> Iterator[tuple[tuple[int, ...], ...]]:
         if not rest:
@@ -119,15 +135,11 @@ def partitions(tasks: list[int]) -> Iterator[tuple[tuple[int, ...], ...]]:
             return
         for k in range(len(blocks)):
             yield from grow(rest[1:], [[*b, rest[0]] if m == k else b for m, b in enumerate(blocks)])
-        yield from grow(rest[1:], [*blocks, [rest[0]]])
+        if len(blocks) < limit:
+            yield from grow(rest[1:], [*blocks, [rest[0]]])
 
     found = [blocks for blocks in grow(tasks, []) if len(blocks) >= 2] if tasks else []
     return iter(sorted(found, key=len))
-
-
-def full_choices(program: SampleProgram, blocks: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
-    """List which task of each block may be the one that is taken off in full."""
-    return list(itertools.product(*blocks))
 
 
 def owners(blocks: tuple[tuple[int, ...], ...], n_tasks: int) -> IntArray:

@@ -9,24 +9,31 @@ quantile of the t distribution times their error therefore holds with 95% confid
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
 
 from fairlot.model.hierarchy import FloatArray
 from fairlot.parallel import pmap
-from fairlot.reallocation.support.bounds.cells import PartBound, bound_blocks, bound_single
+from fairlot.reallocation.support.bounds.cells import Part, PartBound, bound_blocks, bound_single
 from fairlot.reallocation.support.bounds.known import best_known
 from fairlot.reallocation.support.bounds.partitions import SampleProgram, partitions, single_blocks
+from fairlot.reallocation.support.bounds.rays import refine_ray
 from fairlot.reallocation.support.no_choice import remedial_gain
 from fairlot.reallocation.support.terms import Terms
 
 _TOGETHER = 8
 """Parts that are worked on with the same known value, whatever the number of workers."""
+_RAY_GAP = 0.2
+"""How near the bounds of rays by themselves shall be, beside the tolerance."""
+_MOST_TASKS = 8
+"""With more the parts are too many to list, and the first best is the bound."""
 _CONFIDENCE = 0.95
 _NOTHING = 1e-6
 
@@ -137,20 +144,86 @@ def sample_bound(
     deadline = np.inf if time_limit is None else time.time() + time_limit
     program = SampleProgram.of(terms, types, w)
     known = max(remedial_gain(terms, w), best_known(terms, types, w, menus, seed))
+    first_best = first_best_gain(terms, types, w)
+    if len(program.tasks) > _MOST_TASKS:
+        return SampleBound(max(first_best, known), known, False, 0, time.perf_counter() - began)
     # gains that are nothing beside what she has need no proof
-    reference = max(known, _NOTHING * float(np.abs(w) @ terms.endowment))
-    bound, boxes, finished = known, 0, True
-    for function, parts in _rounds(program):
+    least = _NOTHING * float(np.abs(w) @ terms.endowment)
+    found = _Found(known, max(known, least), tolerance, deadline)
+    singles = single_blocks(program)
+    for at in range(0, len(singles), _TOGETHER):
+        found.take(pmap(found.search(bound_single, program), singles[at : at + _TOGETHER], n_jobs=n_jobs))
+    if (program.open & (program.w > 0)).any():
+        parts = _parts(program, tolerance * _RAY_GAP, deadline, n_jobs)
         for at in range(0, len(parts), _TOGETHER):
-            work = partial(function, program, known=reference, tolerance=tolerance, deadline=deadline)
-            for part in pmap(work, parts[at : at + _TOGETHER], n_jobs=n_jobs):
-                bound = max(bound, part.bound)
-                if part.known > reference:
-                    known = reference = part.known
-                boxes += part.boxes
-                finished &= part.finished
-    limit = max(first_best_gain(terms, types, w), known)
-    return SampleBound(min(bound, limit), known, finished, boxes, time.perf_counter() - began)
+            if parts[at].bound <= found.target or time.time() > deadline:
+                found.leave(parts[at].bound)
+                break
+            found.take(pmap(found.search(bound_blocks, program), parts[at : at + _TOGETHER], n_jobs=n_jobs))
+    return SampleBound(
+        bound=min(found.bound, max(first_best, found.known)),
+        known=found.known,
+        finished=found.finished,
+        boxes=found.boxes,
+        seconds=time.perf_counter() - began,
+    )
+
+
+@dataclass
+class _Found:
+    """What has been found so far."""
+
+    known: float
+    reference: float
+    tolerance: float
+    deadline: float
+    bound: float = 0.0
+    boxes: int = 0
+    finished: bool = True
+
+    def __post_init__(self) -> None:
+        self.bound = self.known
+
+    @property
+    def target(self) -> float:
+        """What is near enough to what is known."""
+        return self.reference * (1 + self.tolerance)
+
+    def search(
+        self, function: Callable[..., PartBound], program: SampleProgram
+    ) -> Callable[[Any], PartBound]:
+        """Prepare the work on a part."""
+        return partial(
+            function, program, known=self.reference, tolerance=self.tolerance, deadline=self.deadline
+        )
+
+    def take(self, parts: Sequence[PartBound]) -> None:
+        """Note what is known of some parts."""
+        for part in parts:
+            self.bound = max(self.bound, part.bound)
+            if part.known > self.reference:
+                self.known = self.reference = part.known
+            self.boxes += part.boxes
+            self.finished &= part.finished
+
+    def leave(self, bound: float) -> None:
+        """Leave parts that are worth no more than a bound."""
+        self.bound = max(self.bound, bound)
+        self.finished &= bound <= self.target
+
+
+def _parts(program: SampleProgram, gap: float, deadline: float, n_jobs: int | None) -> list[Part]:
+    """List menus of two rays and more in parts, those first that might be worth most."""
+    found = list(partitions(program.tasks))
+    given = sorted({(block, i) for blocks in found for block in blocks for i in block})
+    refined = pmap(partial(refine_ray, program, gap=gap, deadline=deadline), given, n_jobs=n_jobs)
+    rays = dict(zip(given, refined, strict=True))
+    parts = [
+        Part(blocks, full, tuple(rays[block, i] for block, i in zip(blocks, full, strict=True)))
+        for blocks in found
+        for full in itertools.product(*blocks)
+    ]
+    return sorted(parts, key=lambda part: -part.bound)
 
 
 def confidence_bound(
@@ -191,17 +264,3 @@ def confidence_bound(
     bounds = np.array([sample.bound for sample in found])
     margin = float(student.ppf(_CONFIDENCE, scrambles - 1)) * float(bounds.std(ddof=1)) / np.sqrt(scrambles)
     return ConfidenceBound(float(bounds.mean() + margin), tuple(found))
-
-
-_Part = Callable[..., PartBound]
-
-
-def _rounds(program: SampleProgram) -> list[tuple[_Part, list[tuple[object, ...]]]]:
-    """List what is to be bounded: single rays, then partitions into two blocks, three, ..."""
-    rounds: list[tuple[_Part, list[tuple[object, ...]]]] = [(bound_single, list(single_blocks(program)))]
-    if (program.open & (program.w > 0)).any():
-        by_size: dict[int, list[tuple[object, ...]]] = {}
-        for blocks in partitions(program.tasks):
-            by_size.setdefault(len(blocks), []).append(blocks)
-        rounds += [(bound_blocks, by_size[size]) for size in sorted(by_size)]
-    return rounds

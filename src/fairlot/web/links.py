@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Response
 from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import Body, FromPath
 from litestar.response import Redirect
 
 from fairlot.rounds import RefusedError, Visitor, end_session, redeem, redeem_look, session
@@ -21,7 +21,7 @@ from fairlot.store import Store
 from fairlot.web.access import Access
 from fairlot.web.pages import page
 from fairlot.web.rates import Limiter
-from fairlot.web.routing import act, go, read
+from fairlot.web.routing import RoundId, SettingsIn, StoreIn, act, go, read
 from fairlot.web.settings import Settings
 from fairlot.web.walls import ORGANISER, address, agent_cookie
 
@@ -46,7 +46,7 @@ EntryForm = Annotated[Entry, Body(media_type=RequestEncodingType.URL_ENCODED)]
 
 
 @read("/link/{secret:str}", Access.PUBLIC)
-def show_link(request: Request[Any, Any, Any], store: Store, secret: str) -> Response[str]:
+def show_link(request: Request[Any, Any, Any], store: StoreIn, secret: FromPath[str]) -> Response[str]:
     """Show where a link leads, and the button that uses it; changes nothing."""
     _guessing(request)
     target = redeem_look(store, secret)
@@ -62,7 +62,12 @@ def show_sign_in(request: Request[Any, Any, Any]) -> Response[str]:
 
 
 @act("/sign-in", Access.PUBLIC)
-def sign_in(request: Request[Any, Any, Any], store: Store, settings: Settings, data: EntryForm) -> Redirect:
+def sign_in(
+    request: Request[Any, Any, Any],
+    store: StoreIn,
+    settings: SettingsIn,
+    data: EntryForm,
+) -> Redirect:
     """Use up a link or code and begin a session, with a secret that nobody has seen before."""
     _guessing(request)
     secret = redeem(store, data.secret.strip())
@@ -82,14 +87,17 @@ def sign_in(request: Request[Any, Any, Any], store: Store, settings: Settings, d
 
 
 @act("/o/sign-out", Access.ORGANISER)
-def sign_out_organiser(request: Request[Any, Any, Any], store: Store, settings: Settings) -> Redirect:
+def sign_out_organiser(request: Request[Any, Any, Any], store: StoreIn, settings: SettingsIn) -> Redirect:
     """End an organiser's session."""
     return _out(request, store, settings.cookie(ORGANISER))
 
 
 @act("/r/{round_id:str}/me/sign-out", Access.AGENT)
 def sign_out_agent(
-    request: Request[Any, Any, Any], store: Store, settings: Settings, round_id: str
+    request: Request[Any, Any, Any],
+    store: StoreIn,
+    settings: SettingsIn,
+    round_id: RoundId,
 ) -> Redirect:
     """End an agent's session."""
     return _out(request, store, agent_cookie(settings, round_id))

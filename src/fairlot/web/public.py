@@ -8,12 +8,12 @@ import zipfile
 from typing import Any
 
 from litestar import Request, Response
+from litestar.params import FromPath
 
 from fairlot.rounds import PublicRound, RoundState, UnknownError, log, log_lines, public_page
-from fairlot.store import Store
 from fairlot.web.access import Access
 from fairlot.web.pages import page
-from fairlot.web.routing import FILE, read
+from fairlot.web.routing import FILE, RoundId, StoreIn, read
 from fairlot.web.translation import Words, words
 
 _AT_DAWN = (1980, 1, 1, 0, 0, 0)
@@ -27,7 +27,7 @@ def show_start(request: Request[Any, Any, Any]) -> Response[str]:
 
 
 @read("/r/{round_id:str}", Access.PUBLIC)
-def show_round(request: Request[Any, Any, Any], store: Store, round_id: str) -> Response[str]:
+def show_round(request: Request[Any, Any, Any], store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show what everybody may see of a round."""
     found, spoken = public_page(store, round_id), words(request)
     return page(
@@ -42,7 +42,7 @@ def show_round(request: Request[Any, Any, Any], store: Store, round_id: str) -> 
 
 
 @read("/r/{round_id:str}/public/log", Access.PUBLIC)
-def show_log(request: Request[Any, Any, Any], store: Store, round_id: str) -> Response[str]:
+def show_log(request: Request[Any, Any, Any], store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show the log of a round, latest entry first."""
     found = public_page(store, round_id)
     entries = log(store, round_id)
@@ -61,20 +61,20 @@ _SHOWN = 500
 
 
 @read("/r/{round_id:str}/public/log.jsonl", Access.PUBLIC, media_type="application/jsonl")
-def download_log(store: Store, round_id: str) -> Response[bytes]:
+def download_log(store: StoreIn, round_id: RoundId) -> Response[bytes]:
     """Hand out the log, an entry a line, as it is hashed."""
     return _file(log_lines(log(store, round_id)), "application/jsonl", "log.jsonl")
 
 
 @read("/r/{round_id:str}/public/files.json", Access.PUBLIC, media_type="application/json")
-def send_files(store: Store, round_id: str) -> Response[dict[str, str]]:
+def send_files(store: StoreIn, round_id: RoundId) -> Response[dict[str, str]]:
     """Send the published files as base64 by name, for the check in the browser."""
     files = _published(public_page(store, round_id))
     return Response({name: base64.b64encode(data).decode("ascii") for name, data in sorted(files.items())})
 
 
 @read("/r/{round_id:str}/public/result.zip", Access.PUBLIC, media_type="application/zip")
-def download_result(store: Store, round_id: str) -> Response[bytes]:
+def download_result(store: StoreIn, round_id: RoundId) -> Response[bytes]:
     """Hand out the published result folder."""
     files = _published(public_page(store, round_id))
     packed = io.BytesIO()
@@ -85,7 +85,7 @@ def download_result(store: Store, round_id: str) -> Response[bytes]:
 
 
 @read("/r/{round_id:str}/public/file/{name:path}", Access.PUBLIC, media_type=FILE)
-def download_file(store: Store, round_id: str, name: str) -> Response[bytes]:
+def download_file(store: StoreIn, round_id: RoundId, name: FromPath[str]) -> Response[bytes]:
     """Hand out one published file."""
     path = str(name).removeprefix("/")
     files = _published(public_page(store, round_id))

@@ -10,11 +10,20 @@ from typing import Any, Literal
 
 from litestar import HttpMethod, MediaType, post, route
 from litestar.concurrency import sync_to_thread
+from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
 from litestar.response import Redirect
 
+from fairlot.store import Store
 from fairlot.web.access import ACCESS, Access
+from fairlot.web.settings import Settings
+
+StoreIn = NamedDependency[Store]
+SettingsIn = NamedDependency[Settings]
+RoundId = FromPath[str]
+"""What handlers ask for by the parameter names ``store``, ``settings`` and ``round_id``."""
 
 FILE = "application/octet-stream"
 SEE_OTHER: Literal[303] = 303

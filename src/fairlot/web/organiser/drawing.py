@@ -13,11 +13,10 @@ from litestar.response import Redirect
 
 from fairlot.errors import InvalidProblemError, Issue
 from fairlot.rounds import abort_draw, begin_ceremony, commit, draw, draw_view, reveal, roll_dice
-from fairlot.store import Store
 from fairlot.verify.beacon import round_time
 from fairlot.web.access import Access
 from fairlot.web.organiser.frame import Asked, round_page, who
-from fairlot.web.routing import act, go, read
+from fairlot.web.routing import RoundId, StoreIn, act, go, read
 
 Form = RequestEncodingType.URL_ENCODED
 _SOURCES = ("drand", "ceremony", "given")
@@ -65,7 +64,7 @@ class Reason:
 
 
 @read("/o/{round_id:str}/draw", Access.AUDITOR)
-def show_draw(request: Asked, store: Store, round_id: str) -> Response[str]:
+def show_draw(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show where the draw is, and what is next."""
     soon = drand_round_after(time.time() + 3600)
     return round_page(request, store, round_id, "draw", draw=draw_view(store, round_id), soon=soon)
@@ -73,7 +72,10 @@ def show_draw(request: Asked, store: Store, round_id: str) -> Response[str]:
 
 @act("/o/{round_id:str}/draw/commit", Access.OPERATOR)
 def commit_draw(
-    request: Asked, store: Store, round_id: str, data: Annotated[Commit, Body(media_type=Form)]
+    request: Asked,
+    store: StoreIn,
+    round_id: RoundId,
+    data: Annotated[Commit, Body(media_type=Form)],
 ) -> Redirect:
     """Commit to all that the draw depends on."""
     if data.source not in _SOURCES:
@@ -95,7 +97,7 @@ def commit_draw(
 
 
 @act("/o/{round_id:str}/draw/seals", Access.OPERATOR)
-async def seal(request: Asked, store: Store, round_id: str) -> Redirect:
+async def seal(request: Asked, store: StoreIn, round_id: RoundId) -> Redirect:
     """Record the seals of all officials; fields are named ``seal-`` and the official's name."""
     from litestar.concurrency import sync_to_thread
 
@@ -111,7 +113,10 @@ async def seal(request: Asked, store: Store, round_id: str) -> Redirect:
 
 @act("/o/{round_id:str}/draw/dice", Access.OPERATOR)
 def dice(
-    request: Asked, store: Store, round_id: str, data: Annotated[Dice, Body(media_type=Form)]
+    request: Asked,
+    store: StoreIn,
+    round_id: RoundId,
+    data: Annotated[Dice, Body(media_type=Form)],
 ) -> Redirect:
     """Record the dice."""
     roll_dice(store, round_id, who(request), data.dice.strip())
@@ -120,7 +125,10 @@ def dice(
 
 @act("/o/{round_id:str}/draw/reveal", Access.OPERATOR)
 def open_number(
-    request: Asked, store: Store, round_id: str, data: Annotated[Number, Body(media_type=Form)]
+    request: Asked,
+    store: StoreIn,
+    round_id: RoundId,
+    data: Annotated[Number, Body(media_type=Form)],
 ) -> Redirect:
     """Record an official's number."""
     reveal(store, round_id, who(request), data.official, data.number.strip().lower())
@@ -129,7 +137,10 @@ def open_number(
 
 @act("/o/{round_id:str}/draw", Access.OPERATOR)
 def make_draw(
-    request: Asked, store: Store, round_id: str, data: Annotated[Draw, Body(media_type=Form)]
+    request: Asked,
+    store: StoreIn,
+    round_id: RoundId,
+    data: Annotated[Draw, Body(media_type=Form)],
 ) -> Redirect:
     """Draw."""
     given: dict[str, Any] = {
@@ -143,7 +154,10 @@ def make_draw(
 
 @act("/o/{round_id:str}/draw/abort", Access.OPERATOR)
 def abort(
-    request: Asked, store: Store, round_id: str, data: Annotated[Reason, Body(media_type=Form)]
+    request: Asked,
+    store: StoreIn,
+    round_id: RoundId,
+    data: Annotated[Reason, Body(media_type=Form)],
 ) -> Redirect:
     """Put on record that nothing is drawn under this commitment."""
     if not data.reason.strip():

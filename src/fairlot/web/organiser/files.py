@@ -18,7 +18,7 @@ from litestar import Response
 from litestar.concurrency import sync_to_thread
 from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import Body, FromQuery
 from litestar.response import Redirect
 
 from fairlot.errors import InvalidProblemError, Issue
@@ -33,7 +33,7 @@ from fairlot.rounds.checking import check_problem
 from fairlot.store import Store
 from fairlot.web.access import Access
 from fairlot.web.organiser.frame import Asked, download, round_page, who
-from fairlot.web.routing import FILE, act, go, read
+from fairlot.web.routing import FILE, RoundId, StoreIn, act, go, read
 from fairlot.web.uploads import packed, received
 
 SOURCE = "as-received"
@@ -78,7 +78,7 @@ class Text:
 
 
 @read("/o/{round_id:str}/files", Access.AUDITOR)
-def show_files(request: Asked, store: Store, round_id: str) -> Response[str]:
+def show_files(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show the files of a problem, and how to send others."""
     found = read_back(store, round_id)
     listed = [(name, len(data), _is_text(name, data)) for name, data in sorted(found.items())]
@@ -88,8 +88,8 @@ def show_files(request: Asked, store: Store, round_id: str) -> Response[str]:
 @act("/o/{round_id:str}/files", Access.OPERATOR, request_max_body_size=_UPLOAD)
 def send_files(
     request: Asked,
-    store: Store,
-    round_id: str,
+    store: StoreIn,
+    round_id: RoundId,
     data: Annotated[Files, Body(media_type=RequestEncodingType.MULTI_PART)],
 ) -> Redirect:
     """Take files in place of those of the same names; a whole folder takes the place of all."""
@@ -100,8 +100,8 @@ def send_files(
 @act("/o/{round_id:str}/spreadsheet", Access.OPERATOR, request_max_body_size=_UPLOAD)
 def send_spreadsheet(
     request: Asked,
-    store: Store,
-    round_id: str,
+    store: StoreIn,
+    round_id: RoundId,
     data: Annotated[Spreadsheet, Body(media_type=RequestEncodingType.MULTI_PART)],
 ) -> Redirect:
     """Take a spreadsheet whose columns are to be understood."""
@@ -121,13 +121,13 @@ def send_spreadsheet(
 
 
 @read("/o/{round_id:str}/columns", Access.OPERATOR)
-def show_columns(request: Asked, store: Store, round_id: str) -> Response[str]:
+def show_columns(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show what the columns of a spreadsheet were taken for, and ask what is unclear."""
     return _columns(request, store, round_id, ColumnMapping())
 
 
 @act("/o/{round_id:str}/columns", Access.OPERATOR)
-async def take_columns(request: Asked, store: Store, round_id: str) -> Redirect | Response[str]:
+async def take_columns(request: Asked, store: StoreIn, round_id: RoundId) -> Redirect | Response[str]:
     """Make the tables of a problem from a spreadsheet, its columns understood as the form says."""
     form = await request.form()
     said = _said({key: form.getall(key) for key in form})
@@ -135,7 +135,7 @@ async def take_columns(request: Asked, store: Store, round_id: str) -> Redirect 
 
 
 @read("/o/{round_id:str}/check", Access.AUDITOR)
-def show_check(request: Asked, store: Store, round_id: str) -> Response[str]:
+def show_check(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Tell in words what a check finds, each fault with its place and a way to correct it."""
     found = read_back(store, round_id)
     report = check_problem(found, round_(store, round_id).kind)
@@ -151,14 +151,14 @@ def show_check(request: Asked, store: Store, round_id: str) -> Response[str]:
 
 
 @act("/o/{round_id:str}/check", Access.OPERATOR)
-def pass_check(request: Asked, store: Store, round_id: str) -> Redirect:
+def pass_check(request: Asked, store: StoreIn, round_id: RoundId) -> Redirect:
     """Check the problem; a draft that passes is checked from then on."""
     passed = check(store, round_id, who(request)).passed
     return go(f"/o/{round_id}" if passed else f"/o/{round_id}/check")
 
 
 @act("/o/{round_id:str}/cells", Access.OPERATOR)
-async def correct_cells(request: Asked, store: Store, round_id: str) -> Redirect:
+async def correct_cells(request: Asked, store: StoreIn, round_id: RoundId) -> Redirect:
     """Write cells that were at fault anew; fields are named ``file``, row and column, with bars between."""
     form = await request.form()
     cells = {str(key): str(form[key]) for key in form if "|" in key}
@@ -167,7 +167,7 @@ async def correct_cells(request: Asked, store: Store, round_id: str) -> Redirect
 
 
 @read("/o/{round_id:str}/files/edit", Access.OPERATOR)
-def show_text(request: Asked, store: Store, round_id: str, name: str) -> Response[str]:
+def show_text(request: Asked, store: StoreIn, round_id: RoundId, name: FromQuery[str]) -> Response[str]:
     """Show a file of text, to be edited."""
     data = _file(read_back(store, round_id), name)
     if not _is_text(name, data):
@@ -178,8 +178,8 @@ def show_text(request: Asked, store: Store, round_id: str, name: str) -> Respons
 @act("/o/{round_id:str}/files/edit", Access.OPERATOR)
 def save_text(
     request: Asked,
-    store: Store,
-    round_id: str,
+    store: StoreIn,
+    round_id: RoundId,
     data: Annotated[Text, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Redirect:
     """Save a file of text."""
@@ -192,8 +192,8 @@ def save_text(
 @act("/o/{round_id:str}/files/discard", Access.OPERATOR)
 def discard_file(
     request: Asked,
-    store: Store,
-    round_id: str,
+    store: StoreIn,
+    round_id: RoundId,
     data: Annotated[Name, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Redirect:
     """Take a file out of the problem."""
@@ -203,13 +203,13 @@ def discard_file(
 
 
 @read("/o/{round_id:str}/files/file", Access.AUDITOR, media_type=FILE)
-def get_file(store: Store, round_id: str, name: str) -> Response[bytes]:
+def get_file(store: StoreIn, round_id: RoundId, name: FromQuery[str]) -> Response[bytes]:
     """Hand out a file, byte for byte."""
     return download(_file(read_back(store, round_id), name), name)
 
 
 @read("/o/{round_id:str}/problem.zip", Access.AUDITOR, media_type=FILE)
-def get_folder(store: Store, round_id: str) -> Response[bytes]:
+def get_folder(store: StoreIn, round_id: RoundId) -> Response[bytes]:
     """Hand out the problem folder."""
     return download(packed(read_back(store, round_id)), f"{round_(store, round_id).title}-problem.zip")
 

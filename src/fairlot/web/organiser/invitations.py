@@ -27,10 +27,9 @@ from fairlot.rounds import (
     remind,
     round_,
 )
-from fairlot.store import Store
 from fairlot.web.access import Access
 from fairlot.web.organiser.frame import Asked, download, round_page, who
-from fairlot.web.routing import FILE, act, go, read
+from fairlot.web.routing import FILE, RoundId, SettingsIn, StoreIn, act, go, read
 from fairlot.web.settings import Settings
 
 _FORMATS = ("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M")
@@ -53,7 +52,7 @@ class Whom:
 
 
 @read("/o/{round_id:str}/agents", Access.AUDITOR)
-def show_agents(request: Asked, store: Store, round_id: str) -> Response[str]:
+def show_agents(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show who takes part, and who has chosen so far."""
     people = participants(store, round_id)
     return round_page(
@@ -68,7 +67,7 @@ def show_agents(request: Asked, store: Store, round_id: str) -> Response[str]:
 
 
 @read("/o/{round_id:str}/participation", Access.AUDITOR)
-def show_participation(request: Asked, store: Store, round_id: str) -> Response[str]:
+def show_participation(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show the part of the page that counts who has chosen; asked for again every few seconds."""
     found = round_(store, round_id)
     return round_page(
@@ -85,8 +84,8 @@ def show_participation(request: Asked, store: Store, round_id: str) -> Response[
 @act("/o/{round_id:str}/open", Access.OPERATOR)
 def open_choices(
     request: Asked,
-    store: Store,
-    round_id: str,
+    store: StoreIn,
+    round_id: RoundId,
     data: Annotated[Deadline, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Redirect:
     """Open a round for choices."""
@@ -97,8 +96,8 @@ def open_choices(
 @act("/o/{round_id:str}/extend", Access.OPERATOR)
 def move_deadline(
     request: Asked,
-    store: Store,
-    round_id: str,
+    store: StoreIn,
+    round_id: RoundId,
     data: Annotated[Deadline, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Redirect:
     """Move the deadline of an open round."""
@@ -109,9 +108,9 @@ def move_deadline(
 @act("/o/{round_id:str}/invitations", Access.OPERATOR, status=200, media_type=FILE)
 def invite_agents(
     request: Asked,
-    store: Store,
-    settings: Settings,
-    round_id: str,
+    store: StoreIn,
+    settings: SettingsIn,
+    round_id: RoundId,
     data: Annotated[Whom, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Response[bytes]:
     """Make fresh links, handed out once as a table for a mail merge."""
@@ -121,7 +120,12 @@ def invite_agents(
 
 
 @act("/o/{round_id:str}/reminders", Access.OPERATOR, status=200, media_type=FILE)
-def remind_agents(request: Asked, store: Store, settings: Settings, round_id: str) -> Response[bytes]:
+def remind_agents(
+    request: Asked,
+    store: StoreIn,
+    settings: SettingsIn,
+    round_id: RoundId,
+) -> Response[bytes]:
     """Make fresh links for those who have not chosen yet."""
     made = remind(store, round_id, who(request))
     if not made:
@@ -130,7 +134,7 @@ def remind_agents(request: Asked, store: Store, settings: Settings, round_id: st
 
 
 @act("/o/{round_id:str}/freeze", Access.OPERATOR)
-def freeze_choices(request: Asked, store: Store, round_id: str) -> Redirect:
+def freeze_choices(request: Asked, store: StoreIn, round_id: RoundId) -> Redirect:
     """Close choices for good and publish the hash of all inputs."""
     freeze(store, round_id, who(request))
     return go(f"/o/{round_id}")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from litestar import Response
 from litestar.concurrency import sync_to_thread
 from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import Body, FromQuery
 from litestar.response import Redirect
 
 from fairlot.errors import InvalidProblemError, Issue
@@ -38,7 +38,7 @@ from fairlot.store import Store
 from fairlot.web.access import Access
 from fairlot.web.organiser.frame import Asked, reached, round_page, who
 from fairlot.web.organiser.work import minutes
-from fairlot.web.routing import act, go, read
+from fairlot.web.routing import RoundId, StoreIn, act, go, read
 
 FORBIDDEN = "forbidden.csv"
 PAST_MENUS = "past-menus.csv"
@@ -79,7 +79,13 @@ class MenuInWords:
 
 
 @read("/o/{round_id:str}/menus", Access.AUDITOR)
-def show_menus(request: Asked, store: Store, round_id: str, agent: str = "", first: int = 0) -> Response[str]:
+def show_menus(
+    request: Asked,
+    store: StoreIn,
+    round_id: RoundId,
+    agent: FromQuery[str] = "",
+    first: FromQuery[int] = 0,
+) -> Response[str]:
     """Show what choice is worth, the caps, and each menu in words, before anybody else sees them."""
     problem = _problem(store, round_id)
     design = result(store, round_id, Area.DESIGN)
@@ -111,14 +117,17 @@ def show_menus(request: Asked, store: Store, round_id: str, agent: str = "", fir
 
 
 @act("/o/{round_id:str}/menus/value", Access.OPERATOR)
-def ask_value(request: Asked, store: Store, round_id: str) -> Redirect:
+def ask_value(request: Asked, store: StoreIn, round_id: RoundId) -> Redirect:
     """Ask whether letting people choose is worth it."""
     return go(f"/o/{round_id}/work/{request_job(store, round_id, 'value', who(request)).id}")
 
 
 @act("/o/{round_id:str}/menus/design", Access.OPERATOR)
 def ask_design(
-    request: Asked, store: Store, round_id: str, data: Annotated[Wanted, Body(media_type=Form)]
+    request: Asked,
+    store: StoreIn,
+    round_id: RoundId,
+    data: Annotated[Wanted, Body(media_type=Form)],
 ) -> Redirect:
     """Ask for menus."""
     issues: list[Issue] = []
@@ -144,7 +153,10 @@ def ask_design(
 
 @act("/o/{round_id:str}/menus/caps", Access.OPERATOR)
 def change_caps(
-    request: Asked, store: Store, round_id: str, data: Annotated[Caps, Body(media_type=Form)]
+    request: Asked,
+    store: StoreIn,
+    round_id: RoundId,
+    data: Annotated[Caps, Body(media_type=Form)],
 ) -> Redirect:
     """Change the caps; menus have to be designed again afterwards."""
     issues: list[Issue] = []
@@ -175,7 +187,7 @@ def change_caps(
 
 
 @read("/o/{round_id:str}/next", Access.AUDITOR)
-def show_next(request: Asked, store: Store, round_id: str) -> Response[str]:
+def show_next(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Ask for last period's counts, from which the next period's round is made."""
     problem = _problem(store, round_id)
     counts = [] if problem is None else list(zip(problem.tasks, problem.counts.tolist(), strict=True))
@@ -183,7 +195,7 @@ def show_next(request: Asked, store: Store, round_id: str) -> Response[str]:
 
 
 @act("/o/{round_id:str}/next", Access.OPERATOR)
-async def begin_next(request: Asked, store: Store, round_id: str) -> Redirect:
+async def begin_next(request: Asked, store: StoreIn, round_id: RoundId) -> Redirect:
     """Make the next period's round: the same people and shares, as many instances as were counted.
 
     Fields are named ``title`` and ``count-`` with the task.
@@ -273,12 +285,16 @@ def _in_words(design: Mapping[str, bytes], agent: str, first: int) -> tuple[tupl
     found = tuple(
         MenuInWords(
             name,
-            amounts_words(problem.tasks, problem.endowment[places[name]], problem.transfer),
-            tuple((ray.name, ray_words(problem.tasks, ray)) for ray in menus[name].rays),
+            _plain(amounts_words(problem.tasks, problem.endowment[places[name]], problem.transfer)),
+            tuple((ray.name, _plain(ray_words(problem.tasks, ray))) for ray in menus[name].rays),
         )
         for name in names
     )
     return found, len(offered)
+
+
+def _plain(markdown: str) -> str:
+    return markdown.replace("*", "")
 
 
 menu_routes = [show_menus, ask_value, ask_design, change_caps, show_next, begin_next]

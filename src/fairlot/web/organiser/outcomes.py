@@ -7,7 +7,7 @@ from typing import Annotated
 
 from litestar import Response
 from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Redirect
 
 from fairlot.errors import InvalidProblemError, Issue
@@ -24,10 +24,9 @@ from fairlot.rounds import (
     round_,
     summary,
 )
-from fairlot.store import Store
 from fairlot.web.access import Access
 from fairlot.web.organiser.frame import Asked, download, reached, round_page, who
-from fairlot.web.routing import FILE, act, go, read
+from fairlot.web.routing import FILE, RoundId, StoreIn, act, go, read
 from fairlot.web.uploads import packed
 
 _LISTS = {
@@ -47,7 +46,7 @@ class Who:
 
 
 @read("/o/{round_id:str}/outcome", Access.AUDITOR)
-def show_outcome(request: Asked, store: Store, round_id: str) -> Response[str]:
+def show_outcome(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show what came out, and what may be downloaded."""
     found = round_(store, round_id)
     facts = summary(store, round_id) if reached(found)["solved"] else {}
@@ -57,7 +56,12 @@ def show_outcome(request: Asked, store: Store, round_id: str) -> Response[str]:
 
 
 @read("/o/{round_id:str}/lists/{format_:str}", Access.AUDITOR, media_type=FILE)
-def get_list(store: Store, round_id: str, format_: str, school: str = "") -> Response[bytes]:
+def get_list(
+    store: StoreIn,
+    round_id: RoundId,
+    format_: FromPath[str],
+    school: FromQuery[str] = "",
+) -> Response[bytes]:
     """Hand out who got what; cells that a spreadsheet would run are escaped."""
     if format_ not in _LISTS:
         raise UnknownError("There is no such list.")
@@ -66,7 +70,7 @@ def get_list(store: Store, round_id: str, format_: str, school: str = "") -> Res
 
 
 @read("/o/{round_id:str}/folder/{area:str}", Access.AUDITOR, media_type=FILE)
-def get_result(store: Store, round_id: str, area: str) -> Response[bytes]:
+def get_result(store: StoreIn, round_id: RoundId, area: FromPath[str]) -> Response[bytes]:
     """Hand out the result folder, or the design's, as ``fairlot verify`` reads it."""
     if area not in _AREAS:
         raise UnknownError("There is no such folder.")
@@ -77,7 +81,7 @@ def get_result(store: Store, round_id: str, area: str) -> Response[bytes]:
 
 
 @read("/o/{round_id:str}/commitment", Access.AUDITOR, media_type=FILE)
-def get_commitment(store: Store, round_id: str) -> Response[bytes]:
+def get_commitment(store: StoreIn, round_id: RoundId) -> Response[bytes]:
     """Hand out the document whose hash was published when choices closed."""
     found = frozen(store, round_id)
     if found is None:
@@ -86,7 +90,7 @@ def get_commitment(store: Store, round_id: str) -> Response[bytes]:
 
 
 @read("/o/{round_id:str}/explain", Access.AUDITOR)
-def explain(request: Asked, store: Store, round_id: str, agent: str = "") -> Response[str]:
+def explain(request: Asked, store: StoreIn, round_id: RoundId, agent: FromQuery[str] = "") -> Response[str]:
     """Explain to an agent who complains what she got and why."""
     name = agent.strip()
     ids = [one.agent for one in participants(store, round_id)]
@@ -100,7 +104,7 @@ def explain(request: Asked, store: Store, round_id: str, agent: str = "") -> Res
 
 
 @read("/o/{round_id:str}/letters", Access.AUDITOR, media_type=FILE)
-def get_letters(store: Store, round_id: str) -> Response[bytes]:
+def get_letters(store: StoreIn, round_id: RoundId) -> Response[bytes]:
     """Hand out the letters to all members, a page each."""
     files = result(store, round_id)
     if "letters.md" not in files:
@@ -109,7 +113,7 @@ def get_letters(store: Store, round_id: str) -> Response[bytes]:
 
 
 @read("/o/{round_id:str}/personal", Access.OWNER, media_type=FILE)
-def get_personal(store: Store, round_id: str, agent: str) -> Response[bytes]:
+def get_personal(store: StoreIn, round_id: RoundId, agent: FromQuery[str]) -> Response[bytes]:
     """Hand out all that is stored of one agent."""
     return download(packed(export_agent(store, round_id, agent)), f"{agent}.zip")
 
@@ -117,8 +121,8 @@ def get_personal(store: Store, round_id: str, agent: str) -> Response[bytes]:
 @act("/o/{round_id:str}/erase", Access.OWNER)
 def erase(
     request: Asked,
-    store: Store,
-    round_id: str,
+    store: StoreIn,
+    round_id: RoundId,
     data: Annotated[Who, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Redirect:
     """Erase the personal data of one agent."""

@@ -16,7 +16,7 @@ from fairlot.store import Store
 from fairlot.web.access import Access
 from fairlot.web.organiser.frame import Asked, round_page, who
 from fairlot.web.pages import page
-from fairlot.web.routing import act, go, read
+from fairlot.web.routing import RoundId, SettingsIn, StoreIn, act, go, read
 from fairlot.web.settings import Settings
 
 NOBODY = ""
@@ -46,7 +46,7 @@ class NewRole:
 
 
 @read("/o/accounts", Access.ADMIN)
-def list_accounts(request: Asked, store: Store) -> Response[str]:
+def list_accounts(request: Asked, store: StoreIn) -> Response[str]:
     """Show all organisers."""
     return page(request, "organiser/accounts.html.jinja", accounts=accounts(store), account=who(request))
 
@@ -54,8 +54,8 @@ def list_accounts(request: Asked, store: Store) -> Response[str]:
 @act("/o/accounts", Access.ADMIN, status=200)
 def make_account(
     request: Asked,
-    store: Store,
-    settings: Settings,
+    store: StoreIn,
+    settings: SettingsIn,
     data: Annotated[NewAccount, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Response[str]:
     """Make an organiser's account and show, once, the link with which she signs in."""
@@ -70,8 +70,8 @@ def make_account(
 @act("/o/accounts/link", Access.ADMIN, status=200)
 def make_link(
     request: Asked,
-    store: Store,
-    settings: Settings,
+    store: StoreIn,
+    settings: SettingsIn,
     data: Annotated[Named, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Response[str]:
     """Make another link for an organiser, for another device or after she lost hers."""
@@ -79,7 +79,7 @@ def make_link(
 
 
 @read("/o/{round_id:str}/roles", Access.OWNER)
-def show_roles(request: Asked, store: Store, round_id: str) -> Response[str]:
+def show_roles(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show who may do what in a round."""
     held = roles(store, round_id)
     others = [account.name for account in accounts(store) if account.name not in held]
@@ -89,8 +89,8 @@ def show_roles(request: Asked, store: Store, round_id: str) -> Response[str]:
 @act("/o/{round_id:str}/roles", Access.OWNER)
 def change_role(
     request: Asked,
-    store: Store,
-    round_id: str,
+    store: StoreIn,
+    round_id: RoundId,
     data: Annotated[NewRole, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Redirect:
     """Give an organiser a role, or take it away."""

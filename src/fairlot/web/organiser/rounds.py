@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from litestar import Response
 from litestar.datastructures import UploadFile
 from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import Body, FromPath
 from litestar.response import Redirect
 
 from fairlot.errors import InvalidProblemError, Issue
@@ -38,7 +38,7 @@ from fairlot.store import Store
 from fairlot.web.access import Access
 from fairlot.web.organiser.frame import Asked, download, reached, round_page, who
 from fairlot.web.pages import page
-from fairlot.web.routing import FILE, act, go, read
+from fairlot.web.routing import FILE, RoundId, StoreIn, act, go, read
 from fairlot.web.uploads import packed, received
 
 KEEP = "keep"
@@ -73,7 +73,7 @@ class RoundSettings:
 
 
 @read("/o", Access.ORGANISER)
-def list_rounds(request: Asked, store: Store) -> Response[str]:
+def list_rounds(request: Asked, store: StoreIn) -> Response[str]:
     """Show the rounds that the organiser has a role in."""
     found = rounds(store, who(request))
     roles = request.user.roles
@@ -89,7 +89,9 @@ def list_rounds(request: Asked, store: Store) -> Response[str]:
 
 @act("/o/rounds", Access.ADMIN)
 def begin_round(
-    request: Asked, store: Store, data: Annotated[NewRound, Body(media_type=RequestEncodingType.URL_ENCODED)]
+    request: Asked,
+    store: StoreIn,
+    data: Annotated[NewRound, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Redirect:
     """Begin a round; whoever does owns it."""
     made = create_round(store, data.title.strip(), data.kind, who(request))
@@ -98,7 +100,9 @@ def begin_round(
 
 @act("/o/import", Access.ADMIN, request_max_body_size=_UPLOAD)
 def import_folder(
-    request: Asked, store: Store, data: Annotated[Folder, Body(media_type=RequestEncodingType.MULTI_PART)]
+    request: Asked,
+    store: StoreIn,
+    data: Annotated[Folder, Body(media_type=RequestEncodingType.MULTI_PART)],
 ) -> Redirect:
     """Make a round of a problem folder or a result folder."""
     files = received([data.archive])
@@ -114,13 +118,13 @@ def import_folder(
 
 
 @read("/o/template/{kind:str}", Access.ORGANISER, media_type=FILE)
-def template(kind: Kind) -> Response[bytes]:
+def template(kind: FromPath[Kind]) -> Response[bytes]:
     """Hand out a commented problem folder with example rows."""
     return download(packed(template_files(kind.value)), f"{kind.value}.zip")
 
 
 @read("/o/{round_id:str}", Access.AUDITOR)
-def show_round(request: Asked, store: Store, round_id: str) -> Response[str]:
+def show_round(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show where a round is and what is next."""
     found = round_(store, round_id)
     at = reached(found)
@@ -146,8 +150,8 @@ def show_round(request: Asked, store: Store, round_id: str) -> Response[str]:
 @act("/o/{round_id:str}/settings", Access.OPERATOR)
 def change_settings(
     request: Asked,
-    store: Store,
-    round_id: str,
+    store: StoreIn,
+    round_id: RoundId,
     data: Annotated[RoundSettings, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Redirect:
     """Change how agents are asked, and how long personal data are kept."""
@@ -178,28 +182,28 @@ def _prices(request: Asked, store: Store, round_id: str) -> dict[str, Any] | Non
 
 
 @act("/o/{round_id:str}/publish", Access.OPERATOR)
-def publish_round(request: Asked, store: Store, round_id: str) -> Redirect:
+def publish_round(request: Asked, store: StoreIn, round_id: RoundId) -> Redirect:
     """Show everybody her outcome."""
     publish(store, round_id, who(request))
     return go(f"/o/{round_id}")
 
 
 @act("/o/{round_id:str}/archive", Access.OWNER)
-def archive_round(request: Asked, store: Store, round_id: str) -> Redirect:
+def archive_round(request: Asked, store: StoreIn, round_id: RoundId) -> Redirect:
     """End a round."""
     archive(store, round_id, who(request))
     return go(f"/o/{round_id}")
 
 
 @read("/o/{round_id:str}/log", Access.AUDITOR)
-def show_log(request: Asked, store: Store, round_id: str) -> Response[str]:
+def show_log(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show who did what, and when."""
     entries = log(store, round_id)
     return round_page(request, store, round_id, "log", entries=entries[::-1])
 
 
 @read("/o/{round_id:str}/log.jsonl", Access.AUDITOR, media_type=FILE)
-def log_file(store: Store, round_id: str) -> Response[bytes]:
+def log_file(store: StoreIn, round_id: RoundId) -> Response[bytes]:
     """Hand out the log, an entry a line."""
     return download(log_lines(log(store, round_id)), "log.jsonl")
 

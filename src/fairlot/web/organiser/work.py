@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from litestar import Response
 from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Redirect
 
 from fairlot.errors import InvalidProblemError, Issue
@@ -19,7 +19,7 @@ from fairlot.rounds import Job, Kind, UnknownError, job, jobs, report_page, requ
 from fairlot.store import Store
 from fairlot.web.access import Access
 from fairlot.web.organiser.frame import Asked, round_page, who
-from fairlot.web.routing import act, go, read
+from fairlot.web.routing import RoundId, StoreIn, act, go, read
 
 _INLINE = re.compile(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>(.*?)</script>", re.DOTALL)
 _LONGEST = 7 * 24 * 3600
@@ -37,8 +37,8 @@ class Work:
 @act("/o/{round_id:str}/work", Access.OPERATOR)
 def ask(
     request: Asked,
-    store: Store,
-    round_id: str,
+    store: StoreIn,
+    round_id: RoundId,
     data: Annotated[Work, Body(media_type=RequestEncodingType.URL_ENCODED)],
 ) -> Redirect:
     """Ask for a solve, a reallocation, the value of choice, or a report."""
@@ -53,13 +53,13 @@ def ask(
 
 
 @read("/o/{round_id:str}/work", Access.AUDITOR)
-def list_work(request: Asked, store: Store, round_id: str) -> Response[str]:
+def list_work(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show all work of a round."""
     return round_page(request, store, round_id, "work", jobs=jobs(store, round_id), job=None, left=None)
 
 
 @read("/o/{round_id:str}/work/{job_id:int}", Access.AUDITOR)
-def show_work(request: Asked, store: Store, round_id: str, job_id: int) -> Response[str]:
+def show_work(request: Asked, store: StoreIn, round_id: RoundId, job_id: FromPath[int]) -> Response[str]:
     """Show how far a piece of work is."""
     found = _job(store, round_id, job_id)
     return round_page(
@@ -68,21 +68,21 @@ def show_work(request: Asked, store: Store, round_id: str, job_id: int) -> Respo
 
 
 @read("/o/{round_id:str}/work/{job_id:int}/progress", Access.AUDITOR)
-def show_progress(request: Asked, store: Store, round_id: str, job_id: int) -> Response[str]:
+def show_progress(request: Asked, store: StoreIn, round_id: RoundId, job_id: FromPath[int]) -> Response[str]:
     """Show the part of the page that moves; asked for again every second until the work is done."""
     found = _job(store, round_id, job_id)
     return round_page(request, store, round_id, "progress", job=found, left=time_left(found))
 
 
 @read("/o/{round_id:str}/report", Access.AUDITOR)
-def show_report(store: Store, round_id: str, private: bool = False) -> Response[str]:
+def show_report(store: StoreIn, round_id: RoundId, private: FromQuery[bool] = False) -> Response[str]:
     """Show the report: one page that needs nothing else, kept apart from this service in the browser."""
     found = report_page(store, round_id, private=private)
     return Response(found, headers={"content-security-policy": report_policy(found)})
 
 
 def time_left(found: Job, now: datetime | None = None) -> float | None:
-    """Guess the seconds that the present stage still takes, from how long its share took so far.
+    """Guess the seconds that the work still takes, from how long its share took so far.
 
     Parameters
     ----------
@@ -91,9 +91,9 @@ def time_left(found: Job, now: datetime | None = None) -> float | None:
     now : datetime, optional
         For tests.
     """
-    if found.ended or not found.share:
+    if found.ended or not found.share or found.begun is None:
         return None
-    passed = ((datetime.now(UTC) if now is None else now) - found.asked).total_seconds()
+    passed = ((datetime.now(UTC) if now is None else now) - found.begun).total_seconds()
     return max(passed, 0.0) * (1 - found.share) / found.share
 
 

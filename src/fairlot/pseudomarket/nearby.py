@@ -1,7 +1,7 @@
 r"""An earlier equilibrium as a point of a market that differs a little.
 
-Agents, goods and limits are matched by name, their copies and prices taken over, and the rest recomputed:
-money values from the prices, duals of nodes from prices and copies. With :math:`g = v - \alpha p` and
+Agents, goods and limits are matched by name, their copies, prices and money values taken over, and recomputed
+duals of nodes from prices and copies. With :math:`g = v - \alpha p` and
 :math:`\theta_a` the sum of y over node a and those above it, copies are optimal at these prices if
 
 .. math::
@@ -24,7 +24,6 @@ from fairlot.pseudomarket.compiled import CompiledMarket, Point
 from fairlot.pseudomarket.equilibrium import Equilibrium
 from fairlot.pseudomarket.joint.kernels import node_totals
 from fairlot.pseudomarket.joint.start import prices_of_money
-from fairlot.verify.demand import best_affordable
 
 _EDGE = 1e-7
 """Copies by which an amount may miss its bound and still count as being there."""
@@ -50,7 +49,8 @@ def point_near(compiled: CompiledMarket, found: Equilibrium) -> Point | None:
     if found.shares is None or found.row_prices is None:
         return None
     market, old = compiled.market, found.market
-    agent = _places(market.agents, old.agents)[market.pair_agent[compiled.pairs]]
+    who = _places(market.agents, old.agents)
+    agent = who[market.pair_agent[compiled.pairs]]
     good = _places(market.goods, old.goods)[market.pair_good[compiled.pairs]]
     known = (agent >= 0) & (good >= 0)
     x = np.zeros(compiled.n_pairs)
@@ -58,9 +58,9 @@ def point_near(compiled: CompiledMarket, found: Equilibrium) -> Point | None:
     x = np.clip(x, 0.0, compiled.cap)
     row = _places(_row_names(market), _row_names(old))
     row_prices = np.where(row >= 0, found.row_prices[row], 0.0)
-    price = np.asarray(compiled.rows.T @ row_prices)
-    worth = best_affordable(market, price).money_value * compiled.budget_scale / compiled.value_scale
-    alpha = np.maximum(np.nan_to_num(worth), prices_of_money(compiled))
+    worth = np.where(who >= 0, np.nan_to_num(found.money_values)[who], 0.0)
+    worth = worth * compiled.budget_scale / compiled.value_scale
+    alpha = np.where(worth > 0.0, worth, prices_of_money(compiled))
     q = row_prices / compiled.budget_scale
     gain = compiled.value - alpha[compiled.agent] * np.asarray(compiled.rows.T @ q)[compiled.good]
     return Point(x, q, alpha, node_duals(compiled, x, gain), finished=False, iterations=0)

@@ -39,6 +39,8 @@ _ITINERARY = (
 """Road, what to add to the seed, and the part of the time limit by which the road has to end."""
 _ONE_BOUND_ITINERARY = (("path", 0, 0.6), ("joint", 0, 0.75), ("nash", 0, 0.8), ("path", 1, 1.0))
 """The same where everybody has one bound over all that she may want: folds are many, and cheap to follow."""
+_PIVOT_SHARE = 0.3
+"""Part of the time limit by which pivots from an earlier result have to end."""
 _MANY_PAIRS = 1_000_000
 """Above as many pairs, fewer factorisations are worth more than cheap ones."""
 _JOINT_TOL, _PATH_TOL, _ONE_BOUND_TOL = 1e-9, 1e-10, 1e-8
@@ -113,7 +115,9 @@ def solve_equilibrium(
         Seconds. The roads share it; no limit by default.
     start : Equilibrium, optional
         Of a market that shares agents and goods with this one, by their ids: where to begin. After a
-        change that touches nothing scarce nothing is left to compute; after others a shorter path is.
+        change that touches nothing scarce nothing is left to compute. After another small one
+        (somebody drops out, a seat more) equilibria are followed pivot by pivot, ``stats.method`` is
+        "pivots", and where that is lost, a shorter path from nearby.
     seed : int
         Of the random choices of some roads.
     reporter : Reporter, optional
@@ -184,13 +188,18 @@ def solve_equilibrium(
     def stats(road: str, iterations: int) -> Stats:
         return Stats(road, iterations, time.monotonic() - began, parameters)
 
-    infeasibility = feasible_assignment(market)
-    if infeasibility is not None:
-        return refuse(market, infeasibility, stats("feasibility", 0))
-    attempt = _Attempt(
-        compile_market(market), tol, max_iter, began, time_limit, seed, reporter or NullReporter()
-    )
-    attempt.run(method, start)
+    reporter = reporter or NullReporter()
+    attempt = None
+    if start is not None and not market.families.infeasible:
+        attempt = _Attempt(compile_market(market), tol, max_iter, began, time_limit, seed, reporter)
+    # A certified equilibrium is an assignment within all bounds: no need to look for one first.
+    if attempt is None or start is None or not attempt.resume(start):
+        infeasibility = feasible_assignment(market)
+        if infeasibility is not None:
+            return refuse(market, infeasibility, stats("feasibility", 0))
+        if attempt is None:
+            attempt = _Attempt(compile_market(market), tol, max_iter, began, time_limit, seed, reporter)
+        attempt.run(method)
     best = attempt.best()
     return publish(market, best, attempt.status(best), stats(best.method, attempt.iterations))
 
@@ -208,6 +217,7 @@ class _Attempt:
     reporter: Reporter
     iterations: int = 0
     claims: list[Claim] = field(default_factory=list)
+    near: Point | None = None
 
     @property
     def one_bound(self) -> bool:
@@ -216,15 +226,29 @@ class _Attempt:
 
         return wants_one_bound(self.compiled)
 
-    def run(self, method: Method, start: Equilibrium | None) -> None:
+    def resume(self, start: Equilibrium) -> bool:
+        """Begin from an earlier result; whether it leads to a certified claim without a road."""
+        from fairlot.pseudomarket.pivoting import shift_equilibrium
+
+        if self.compiled.n_pairs == 0:
+            return False
+        near = self.near = point_near(self.compiled, start)
+        if near is None:
+            return False
+        if residual(self.compiled, near) <= _CLOSE and self._accept(near, "start"):
+            return True
+        self.reporter.stage("pivots")
+        shifted = shift_equilibrium(
+            self.compiled, near, deadline=self._deadline(_PIVOT_SHARE), max_iter=self._left()
+        )
+        return shifted is not None and self._accept(shifted, "pivots")
+
+    def run(self, method: Method) -> None:
         """Go down the roads until a claim is certified or the limits are reached."""
         if self.compiled.n_pairs == 0:
             self._accept(_nothing(self.compiled), "none")
             return
-        point = None if start is None else point_near(self.compiled, start)
-        near = point is not None and residual(self.compiled, point) <= _CLOSE
-        if point is not None and near and self._accept(point, "start"):
-            return
+        point = self.near
         fold_first = self.one_bound and point is None and self.compiled.n_pairs <= _MANY_PAIRS
         itinerary = _ONE_BOUND_ITINERARY if fold_first else _ITINERARY
         trips = [trip for trip in itinerary if method in ("auto", trip[0])]

@@ -1,4 +1,4 @@
-"""The promise "links": scanners keep them, one POST uses them up, whatever is wrong is told in the same words."""
+"""The promise "links": scanners keep them, one POST uses them up, what is wrong is told in the same words."""
 
 from __future__ import annotations
 

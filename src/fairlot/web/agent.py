@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from litestar import Request, Response
 from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.params import Body, FromQuery
 from litestar.response import Redirect
 
 from fairlot.errors import InvalidProblemError
@@ -36,7 +36,7 @@ from fairlot.web.access import Access
 from fairlot.web.menu_page import chosen_line, menu_context
 from fairlot.web.outcome_page import outcome_context
 from fairlot.web.pages import page
-from fairlot.web.routing import act, go, read
+from fairlot.web.routing import RoundId, StoreIn, act, go, read
 from fairlot.web.translation import Words, words
 from fairlot.web.wish_page import chosen_rows, entered_ratings, read_ratings, saved_context, wish_context
 
@@ -45,15 +45,18 @@ _SHOWN = (RoundState.PUBLISHED, RoundState.ARCHIVED)
 
 
 @read("/r/{round_id:str}/me", Access.AGENT)
-def show_mine(request: Request[Any, Any, Any], store: Store, round_id: str, find: str = "") -> Response[str]:
+def show_mine(
+    request: Request[Any, Any, Any],
+    store: StoreIn,
+    round_id: RoundId,
+    find: FromQuery[str] = "",
+) -> Response[str]:
     """Show an agent what she is asked, what she chose, or what she got."""
     found, agent, spoken = round_(store, round_id), _agent(request), words(request)
     common: dict[str, Any] = {"round": found, "agent": agent, "log_head": found.head}
     if found.state in _SHOWN:
-        told = outcome_context(outcome(store, round_id, agent), found, spoken)
+        told = outcome_context(outcome(store, round_id, agent), _titles(store, found, agent), spoken)
         return page(request, "agent/outcome.html.jinja", **common, stage="published", **told)
-    if found.state in (RoundState.DRAFT, RoundState.CHECKED):
-        return page(request, "agent/waiting.html.jinja", **common, stage="early")
     form = _form(store, found, agent)
     if _accepts(found):
         answer = _ballot(store, found, form, spoken, find)
@@ -71,7 +74,7 @@ def show_mine(request: Request[Any, Any, Any], store: Store, round_id: str, find
 
 @act("/r/{round_id:str}/me", Access.AGENT)
 def save_mine(
-    request: Request[Any, Any, Any], store: Store, round_id: str, data: Fields
+    request: Request[Any, Any, Any], store: StoreIn, round_id: RoundId, data: Fields
 ) -> Response[str] | Redirect:
     """Save what an agent chose; answered when it is on disk.
 
@@ -111,7 +114,7 @@ def save_mine(
 
 
 @read("/r/{round_id:str}/me/receipt", Access.AGENT, media_type="application/json")
-def download_receipt(request: Request[Any, Any, Any], store: Store, round_id: str) -> Response[bytes]:
+def download_receipt(request: Request[Any, Any, Any], store: StoreIn, round_id: RoundId) -> Response[bytes]:
     """Hand an agent the document whose SHA-256 stands in the log."""
     held = receipt(store, round_id, _agent(request))
     if held is None:
@@ -129,6 +132,11 @@ def _agent(request: Request[Any, Any, Any]) -> str:
 def _form(store: Store, found: Round, agent: str) -> WishForm | MenuForm:
     files, menus = ballot_files(store, found.id)
     return ballot(files, menus, agent, found.settings.get("scale", Scale.STARS))
+
+
+def _titles(store: Store, found: Round, agent: str) -> dict[str, str]:
+    form = _form(store, found, agent)
+    return {good.id: good.title for good in form.goods} if isinstance(form, WishForm) else {}
 
 
 def _template(form: WishForm | MenuForm) -> str:

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from fairlot.pseudomarket.explanation import Explanation
 from fairlot.pseudomarket.explanation import Reason as GoodReason
 from fairlot.reallocation.explanation import MemberExplanation, Reason
-from fairlot.rounds import AgentOutcome, Round
+from fairlot.rounds import AgentOutcome
 from fairlot.rounds.lines import Line
 from fairlot.web.menu_page import amounts_words, line_words
 from fairlot.web.translation import Words
 
 
-def outcome_context(found: AgentOutcome, round_: Round, words: Words) -> dict[str, Any]:
+def outcome_context(found: AgentOutcome, titles: Mapping[str, str], words: Words) -> dict[str, Any]:
     """Gather what the page shows.
 
     Parameters
     ----------
     found : AgentOutcome
         What she got.
-    round_ : Round
-        Of which round.
+    titles : mapping of str to str
+        Of goods, by id.
     words : Words
         Her language.
     """
     why = found.explanation
-    told = _market(found, why, words) if isinstance(why, Explanation) else _tasks(found, why, words)
-    return {"outcome": found, "round_state": round_.state.value, **told}
+    if isinstance(why, Explanation):
+        return {"outcome": found, **_market(found, why, titles, words)}
+    return {"outcome": found, **_tasks(found, why, words)}
 
 
-def _market(found: AgentOutcome, why: Explanation, words: Words) -> dict[str, Any]:
+def _market(found: AgentOutcome, why: Explanation, titles: Mapping[str, str], words: Words) -> dict[str, Any]:
     number = words.number
-    got = [
-        good if copies == 1 else f"{number(copies)} × {good}"
-        for good, copies in found.drawn.items()
-        if copies
-    ]
+    named = [(titles.get(good, good), copies) for good, copies in found.drawn.items() if copies]
+    got = [good if copies == 1 else f"{number(copies)} × {good}" for good, copies in named]
     reasons = {
         GoodReason.CERTAIN: words.gettext("certain: no draw decides about it"),
         GoodReason.PART: words.gettext("by the draw"),
@@ -74,29 +74,36 @@ def _market(found: AgentOutcome, why: Explanation, words: Words) -> dict[str, An
                 alpha=number(why.money_value),
             )
         )
+    if not why.lines:
+        paragraphs = [words.gettext("You asked for nothing.")]
     return {
         "half": "pseudomarket",
         "got": got,
         "before": [],
         "paragraphs": paragraphs,
-        "header": [
-            words.gettext("good"),
-            words.gettext("your points"),
-            words.gettext("price"),
-            words.gettext("chance"),
-            words.gettext("why"),
-        ],
         "rows": [
             (
-                line.good,
-                [number(line.value), number(line.price, 4), words.percent(line.share)]
-                if line.share <= 1
-                else [number(line.value), number(line.price, 4), number(line.share)],
-                reasons[line.reason] + (f" ({line.quota})" if line.quota else ""),
+                titles.get(line.good, line.good),
+                [
+                    (words.gettext("chance"), words.percent(line.share))
+                    if line.share <= 1
+                    else (words.gettext("on average"), number(line.share)),
+                    (words.gettext("price"), number(line.price, 4)),
+                    (words.gettext("your points"), number(line.value)),
+                ],
+                reasons[line.reason] + (f": {_rule_name(line.quota)}" if line.quota else ""),
             )
             for line in why.lines
         ],
     }
+
+
+def _rule_name(label: str) -> str:
+    """Take name and group out of a quota's label, as messages write it."""
+    found = re.fullmatch(r"\w+ '(.*)'(?: \[(?:.* = )?(.*)\])?", label, re.DOTALL)
+    if found is None:
+        return label
+    return found[1] if found[2] is None else f"{found[1]} ({found[2]})"
 
 
 def _tasks(found: AgentOutcome, why: MemberExplanation, words: Words) -> dict[str, Any]:
@@ -132,18 +139,16 @@ def _tasks(found: AgentOutcome, why: MemberExplanation, words: Words) -> dict[st
         "got": [amounts_words(whole, money, words)],
         "before": [words.gettext("You had %(amounts)s.", amounts=amounts_words(had, money, words))],
         "paragraphs": paragraphs,
-        "header": [
-            words.gettext("task"),
-            words.gettext("you had"),
-            words.gettext("on average you get"),
-            words.gettext("price"),
-            words.gettext("the draw gave you"),
-        ],
         "rows": [
             (
                 task,
-                [number(had[task]), number(gets[task], 3), number(found.prices.get(task, 0.0))],
-                number(whole[task]),
+                [
+                    (words.gettext("you had"), number(had[task])),
+                    (words.gettext("on average you get"), number(gets[task], 3)),
+                    (words.gettext("the draw gave you"), number(whole[task])),
+                    (words.gettext("price"), number(found.prices.get(task, 0.0))),
+                ],
+                "",
             )
             for task in why.tasks
             if had[task] or gets[task] > 1e-9

@@ -23,7 +23,6 @@ def environment() -> Environment:
         loader=PackageLoader("fairlot.web", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )

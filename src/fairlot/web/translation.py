@@ -52,12 +52,12 @@ class Words:
     language: str
     catalogue: NullTranslations
 
-    def gettext(self, message: str, **parts: Any) -> str:
+    def gettext(self, message: str, /, **parts: Any) -> str:
         """Return the message in this language, with its ``%(name)s`` filled in."""
         text = self.catalogue.gettext(message)
         return text % parts if parts else text
 
-    def ngettext(self, one: str, many: str, number: int, **parts: Any) -> str:
+    def ngettext(self, one: str, many: str, number: int, /, **parts: Any) -> str:
         """Return the message for a number of things, with ``%(num)s`` and other parts filled in."""
         return self.catalogue.ngettext(one, many, number) % {"num": self.number(number), **parts}
 

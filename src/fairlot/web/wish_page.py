@@ -25,12 +25,11 @@ def read_ratings(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def entered_ratings(form: WishForm) -> dict[str, int]:
-    """Return as ratings what the organiser entered for her, as far as the scale has them."""
-    return {
-        good: round(value / form.scale.points)
-        for good, value in form.entered.items()
-        if 0 < value <= 100 and value % form.scale.points == 0
-    }
+    """Return as ratings what the organiser entered for her; nothing where the scale does not have it all."""
+    found = {good: value / form.scale.points for good, value in form.entered.items() if value > 0}
+    if any(rating != round(rating) or rating > form.scale.most for rating in found.values()):
+        return {}
+    return {good: round(rating) for good, rating in found.items()}
 
 
 def wish_context(
@@ -112,7 +111,8 @@ def _marginal(bound: Bound, k: int) -> float:
 
 
 def _title(bound: Bound) -> str:
-    return f"{bound.name} ({bound.group})" if bound.group else bound.name
+    group = bound.group.partition(" = ")[2] or bound.group
+    return f"{bound.name} ({group})" if group else bound.name
 
 
 def _rule(bound: Bound, form: WishForm, words: Words) -> str:
@@ -136,7 +136,7 @@ def _rule(bound: Bound, form: WishForm, words: Words) -> str:
 
 def _row(good: Good, words: Words, find: str) -> dict[str, Any]:
     facts = [f"{name}: {value}" for name, value in good.facts]
-    places = words.ngettext("%(num)s copy", "%(num)s copies", good.capacity)
+    places = words.ngettext("%(num)s available", "%(num)s available", good.capacity)
     shown = " · ".join([*([good.id] if good.title != good.id else []), *facts, places])
     text = f"{good.title} {good.id} {' '.join(value for _, value in good.facts)}"
     sought = _plain(find).split()

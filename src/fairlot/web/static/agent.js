@@ -2,7 +2,8 @@
 "use strict";
 (() => {
   const form = document.getElementById("ballot");
-  const language = document.documentElement.lang;
+  const page = document.documentElement.lang;
+  const language = navigator.language.startsWith(page) ? navigator.language : page;
   const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
 
   const local = () => each("time[datetime]:not([title])", (time) => {

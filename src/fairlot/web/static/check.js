@@ -58,20 +58,13 @@
     const verdict = make("p", undefined, answer);
     verdict.className = passed ? "notice good" : "notice bad";
     make("strong", passed ? `✓ ${words.passed}` : `✗ ${words.failed}`, verdict);
-    const box = make("div", undefined, answer);
-    box.className = "scroll";
-    box.tabIndex = 0;
-    box.setAttribute("role", "region");
-    box.setAttribute("aria-label", words.details);
-    const table = make("table", undefined, box);
-    const head = make("tr", undefined, make("thead", undefined, table));
-    [words.headerCheck, words.headerFound].forEach((name) => { make("th", name, head).scope = "col"; });
-    const body = make("tbody", undefined, table);
+    const list = make("ul", undefined, answer);
+    list.className = "lines";
     results.forEach(({ name, passed: good, note }) => {
-      const line = make("tr", undefined, body);
+      const line = make("li", undefined, list);
       const key = `name${name[0].toUpperCase()}${name.slice(1).split(" ")[0]}`;
-      make("th", `${good ? "✓" : "✗"} ${words[key] ?? name}`, line).scope = "row";
-      make("td", note || (good ? words.fine : "✗"), line);
+      make("span", `${good ? "✓" : "✗"} ${words[key] ?? name}`, line).className = good ? "good" : "bad";
+      if (note) make("p", note, line).className = "quiet";
     });
   };
 

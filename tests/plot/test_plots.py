@@ -24,7 +24,7 @@ from fairlot.model.beliefs import Beliefs
 from fairlot.model.menus import Menu, Menus, Ray
 from fairlot.model.tasks import ReallocationProblem
 from fairlot.plot.markets import wanted_for_free
-from fairlot.plot.style import COLOURS
+from fairlot.plot.style import colours
 from fairlot.pseudomarket.trace import Leg
 from fairlot.reallocation.large_market.replicas import ReplicaRow, ReplicaStudy
 from fairlot.testing import acceptable_bundles, course_market
@@ -156,7 +156,12 @@ def test_a_menu_shows_its_rays_and_who_takes_them() -> None:
     ax = plot.plot_menu(problem, menus, problem.agents[0])
     assert_allclose(ax.lines[0].get_xdata(), [4, 0])  # type: ignore[arg-type]
     assert_allclose(ax.lines[0].get_ydata(), [4, 8])  # type: ignore[arg-type]
-    assert "taken by" in ax.get_legend_handles_labels()[1][0]
+    assert ax.get_legend_handles_labels()[1][0] == "a: 50% take it"
+    # who would rather have fewer of the first, as many of the second: everybody; the other way: nobody
+    shades = np.asarray(ax.images[0].get_array())
+    assert shades[:, 0].max() == 100
+    assert shades[0, 0] == 100
+    assert shades[-1, -1] == 0
     assert labelled(ax)
 
 
@@ -169,7 +174,7 @@ def test_replicas_and_the_limit() -> None:
 
 def test_colours_and_shades_differ_in_grey() -> None:
     """Neighbouring colours differ in luminance; shades rise steadily."""
-    light = [float(np.dot([0.2126, 0.7152, 0.0722], np.array(colors.to_rgb(c)) ** 2.2)) for c in COLOURS]
+    light = [float(np.dot([0.2126, 0.7152, 0.0722], np.array(colors.to_rgb(c)) ** 2.2)) for c in colours()]
     assert min(abs(a - b) for a, b in pairwise(light)) > 0.03
     shades = mpl.colormaps["cividis"](np.linspace(0, 1, 20))[:, :3] ** 2.2 @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(shades) > 0).all()

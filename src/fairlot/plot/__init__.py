@@ -5,9 +5,10 @@ colours are told apart without colour vision and in grey; pictures of three agen
 """
 
 from fairlot.plot.distributions import plot_ranks, plot_utilities
-from fairlot.plot.lotteries import plot_lottery
-from fairlot.plot.markets import plot_envy, plot_prices, plot_shares, plot_supply
-from fairlot.plot.menus import plot_menu
+from fairlot.plot.envy import plot_envy
+from fairlot.plot.lotteries import plot_lottery, plot_terms
+from fairlot.plot.markets import plot_prices, plot_shares, plot_supply
+from fairlot.plot.menus import plot_menu, plot_menu_planes
 from fairlot.plot.paths import plot_path
 from fairlot.plot.studies import plot_limit, plot_replicas
 
@@ -16,11 +17,13 @@ __all__ = [
     "plot_limit",
     "plot_lottery",
     "plot_menu",
+    "plot_menu_planes",
     "plot_path",
     "plot_prices",
     "plot_ranks",
     "plot_replicas",
     "plot_shares",
     "plot_supply",
+    "plot_terms",
     "plot_utilities",
 ]

@@ -10,7 +10,7 @@ from fairlot.baselines.comparison import Comparison
 from fairlot.baselines.measures import Measures, valued
 from fairlot.baselines.programs import entitlements
 from fairlot.model.market import PseudoMarket
-from fairlot.plot.style import COLOURS, DASHES, MARKERS, axes
+from fairlot.plot.style import axes, legend, line, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,16 +49,13 @@ def plot_ranks(comparison: Comparison, ax: Axes | None = None, *, most: int = 10
             np.arange(1, last + 1),
             ranks,
             label=title,
-            color=COLOURS[k % len(COLOURS)],
-            linestyle=DASHES[k % len(DASHES)],
-            marker=MARKERS[k % len(MARKERS)],
-            markersize=4,
+            **line(k),
         )
-    ax.set_xlabel("rank of the good in the agent's own order (1 is best)")
-    ax.set_ylabel("copies per agent of this rank or better")
+    say(ax, x="rank of the good in the agent's own order (1 is best)")
+    say(ax, y="copies per agent of this rank or better")
     ax.set_ylim(bottom=0)
     ax.locator_params(axis="x", integer=True)
-    ax.legend(frameon=False, fontsize="small")
+    legend(ax)
     return ax
 
 
@@ -80,11 +77,10 @@ def plot_utilities(comparison: Comparison, ax: Axes | None = None) -> Axes:
             share,
             where="post",
             label=title,
-            color=COLOURS[k % len(COLOURS)],
-            linestyle=DASHES[k % len(DASHES)],
+            **line(k, markers=False),
         )
-    ax.set_xlabel("expected utility / utility of everything she could hold")
-    ax.set_ylabel("agents at or below (%)")
+    say(ax, x="expected utility / utility of everything she could hold")
+    say(ax, y="agents at or below (%)")
     ax.set_ylim(0, 100)
-    ax.legend(frameon=False, fontsize="small", loc="upper left")
+    legend(ax, loc="upper left")
     return ax

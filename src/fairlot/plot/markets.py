@@ -1,7 +1,8 @@
-"""Prices, shares, supply and envy of a pseudo-market's equilibrium."""
+"""Prices, shares and supply of a pseudo-market's equilibrium."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,15 +12,18 @@ from fairlot.baselines.gains import open_gains
 from fairlot.baselines.picking import draft
 from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.model.market import PseudoMarket
-from fairlot.plot.style import COLOURS, MOST_LABELS, SHADES, axes, name_ticks
+from fairlot.plot.style import BLUE, RED, SHADES, axes, ink, legend, name_ticks, say, shade_bar, shortened
 from fairlot.verify.branching import most_wanted
-from fairlot.verify.demand import open_trees
-from fairlot.verify.envy import uses
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from fairlot.model.shares import RandomAllocation
+
+_MOST_NAMED = 6
+"""Goods named in a picture of prices, the dearest."""
+_MOST_BARS = 40
+"""Goods above which bars become a skyline."""
 
 
 class Solved(Protocol):
@@ -38,7 +42,14 @@ class Solved(Protocol):
         """Expected copies."""
 
 
-def _solved(equilibrium: Solved) -> tuple[FloatArray, RandomAllocation]:
+def solved_part(equilibrium: Solved) -> tuple[FloatArray, RandomAllocation]:
+    """Return prices and shares.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
     if equilibrium.prices is None or equilibrium.shares is None:
         msg = "there is nothing to draw: no assignment respects every bound"
         raise ValueError(msg)
@@ -83,27 +94,46 @@ def plot_prices(equilibrium: Solved, ax: Axes | None = None) -> Axes:
     >>> plot_prices(fl.solve_equilibrium(market)).get_ylabel()
     'price of a copy (mean budget = 1)'
     """
-    prices, _ = _solved(equilibrium)
+    prices, _ = solved_part(equilibrium)
     market = equilibrium.market
     ax = axes(ax)
     popularity = wanted_for_free(market) / np.maximum(market.capacities, 1)
     money = float(market.budgets.mean())
     offered = market.capacities > 0
-    ax.scatter(popularity[offered], prices[offered] / money, s=24, color=COLOURS[0], alpha=0.7)
-    ax.axvline(1.0, color=COLOURS[2], linewidth=0.8, linestyle=":")
-    for j in np.argsort(-prices, kind="stable")[: min(6, MOST_LABELS)]:
-        if prices[j] > 0 and offered[j]:
-            ax.annotate(
-                market.goods[j],
-                (popularity[j], prices[j] / money),
-                xytext=(4, 4),
-                textcoords="offset points",
-                fontsize="small",
-            )
-    ax.set_xlabel("copies wanted if all were free / copies there are")
-    ax.set_ylabel("price of a copy (mean budget = 1)")
+    ax.scatter(popularity[offered], prices[offered] / money, s=24, color=BLUE, alpha=0.7)
+    ax.axvline(1.0, color=ink(), linewidth=0.8, linestyle=":")
+    named = [j for j in np.argsort(-prices, kind="stable")[:_MOST_NAMED] if prices[j] > 0 and offered[j]]
+    ax.margins(x=0.1, y=0.08)
+    say(ax, x="copies wanted if all were free / copies there are")
+    say(ax, y="price of a copy (mean budget = 1)")
     ax.set_ylim(bottom=-0.03 * max(1e-9, float(prices.max(initial=0.0)) / money))
+    _name_points(ax, [market.goods[j] for j in named], popularity[named], prices[named] / money)
     return ax
+
+
+def _name_points(ax: Axes, ids: Sequence[str], x: FloatArray, y: FloatArray) -> None:
+    """Write ids beside points, inwards, leaving out those that would stand on one another."""
+    ax.autoscale_view()
+    at = ax.transData.transform(np.column_stack([x, y])) * 72.0 / ax.figure.dpi  # in points
+    right = ax.bbox.x1 * 72.0 / ax.figure.dpi
+    taken: list[tuple[float, float, float]] = []
+    for name, place, (left, level) in zip(map(shortened, ids), zip(x, y, strict=True), at, strict=True):
+        width = 6.0 * len(name)
+        inwards = left + width > right
+        start = left - width if inwards else left
+        if any(
+            abs(level - other) < 11 and start < end and begin < start + width for begin, end, other in taken
+        ):
+            continue
+        taken.append((start, start + width, level))
+        ax.annotate(
+            name,
+            place,
+            xytext=(-4 if inwards else 4, 4),
+            textcoords="offset points",
+            fontsize="small",
+            ha="right" if inwards else "left",
+        )
 
 
 def plot_shares(equilibrium: Solved, ax: Axes | None = None) -> Axes:
@@ -114,7 +144,7 @@ def plot_shares(equilibrium: Solved, ax: Axes | None = None) -> Axes:
     equilibrium, ax
         As in :func:`plot_prices`. Agents are ordered by the good they hold most of.
     """
-    prices, shares = _solved(equilibrium)
+    prices, shares = solved_part(equilibrium)
     market = equilibrium.market
     ax = axes(ax)
     columns = np.argsort(-prices, kind="stable")
@@ -122,7 +152,7 @@ def plot_shares(equilibrium: Solved, ax: Axes | None = None) -> Axes:
     rows = np.lexsort((-table.max(axis=1), table.argmax(axis=1)))
     most = max(1.0, float(table.max(initial=0.0)))
     image = ax.imshow(table[rows], aspect="auto", cmap=SHADES, vmin=0.0, vmax=most, interpolation="nearest")
-    ax.figure.colorbar(image, ax=ax, label="expected copies")
+    shade_bar(ax, image, "expected copies")
     name_ticks(ax, [market.goods[j] for j in columns], "goods (dearest first)", "x")
     name_ticks(ax, [market.agents[i] for i in rows], "agents (by what they hold most of)", "y")
     return ax
@@ -136,62 +166,43 @@ def plot_supply(equilibrium: Solved, ax: Axes | None = None) -> Axes:
     equilibrium, ax
         As in :func:`plot_prices`.
     """
-    prices, shares = _solved(equilibrium)
+    prices, shares = solved_part(equilibrium)
     market = equilibrium.market
     ax = axes(ax)
     order = np.lexsort((-market.capacities, -prices))
     place = np.arange(market.n_goods)
     given = np.asarray(shares.matrix.sum(axis=0)).ravel()
     wanted = wanted_for_free(market)
-    ax.bar(place, market.capacities[order], color="white", edgecolor=COLOURS[2], label="copies there are")
-    ax.bar(place, given[order], color=COLOURS[0], width=0.5, label="copies given")
+    if market.n_goods <= _MOST_BARS:
+        ax.bar(place, market.capacities[order], color="none", edgecolor=ink(), label="copies there are")
+        ax.bar(place, given[order], color=BLUE, width=0.5, label="copies given")
+    else:
+        edges = np.arange(market.n_goods + 1) - 0.5
+        ax.stairs(given[order], edges, fill=True, color=BLUE, label="copies given")
+        ax.stairs(market.capacities[order], edges, color=ink(), linewidth=0.8, label="copies there are")
     ax.plot(
         place,
         wanted[order],
         linestyle="",
         marker="_",
-        markersize=9,
-        color=COLOURS[5],
+        markersize=float(np.clip(200 / market.n_goods, 3, 12)),
+        markeredgewidth=1.8,
+        color=RED,
         label="wanted for free",
     )
     priced = int((prices > 0).sum())
     if 0 < priced < market.n_goods:
-        ax.axvline(priced - 0.5, color=COLOURS[2], linestyle=":", linewidth=0.8)
+        ax.axvline(priced - 0.5, color=ink(), linestyle=":", linewidth=0.8)
         ax.annotate(
-            "price 0", (priced - 0.4, 1.0), xycoords=("data", "axes fraction"), va="top", fontsize="small"
+            "price 0",
+            (priced - 0.5, 1.0),
+            xytext=(3, -3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            va="top",
+            fontsize="small",
         )
-    ax.set_ylabel("copies")
+    say(ax, y="copies")
     name_ticks(ax, [market.goods[j] for j in order], "goods (dearest first)", "x")
-    ax.legend(loc="upper right", frameon=False)
-    return ax
-
-
-def plot_envy(equilibrium: Solved, ax: Axes | None = None, *, most: int = 60) -> Axes:
-    r"""Draw what each agent would get from every other's expected copies, relative to her own.
-
-    Parameters
-    ----------
-    equilibrium, ax
-        As in :func:`plot_prices`.
-    most : int
-        Agents drawn; of more, evenly chosen ones in the order of budgets.
-
-    Notes
-    -----
-    Entry (i, k) is :math:`\max \{\bar u_i(y) : y \le x_k, y \in P_i\} / \bar u_i(x_i)`; agent i envies k of
-    the same budget where it is above 1. Empty where no part of :math:`x_k` meets her lower bounds.
-    """
-    _, shares = _solved(equilibrium)
-    market = equilibrium.market
-    ax = axes(ax)
-    order = np.argsort(market.budgets, kind="stable")
-    chosen = order[np.unique(np.linspace(0, market.n_agents - 1, min(most, market.n_agents)).astype(int))]
-    worth = uses(market, open_trees(market), shares.matrix, chosen)
-    own = np.diag(worth)[:, None]
-    ratio = np.divide(worth, own, out=np.full_like(worth, np.nan), where=own > 0)
-    image = ax.imshow(ratio, cmap=SHADES, vmin=0.0, vmax=max(1.0, float(np.nanmax(ratio, initial=1.0))))
-    ax.figure.colorbar(image, ax=ax, label="value of the column agent's lottery / own lottery")
-    label = "agents (lowest budget first)"
-    name_ticks(ax, [market.agents[i] for i in chosen], label, "x")
-    name_ticks(ax, [market.agents[i] for i in chosen], label, "y")
+    legend(ax, loc="upper right")
     return ax

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairlot.model.market import PseudoMarket
-from fairlot.plot.style import COLOURS, DASHES, axes
+from fairlot.plot.style import axes, ink, legend, line, say, shortened
 from fairlot.pseudomarket.trace import Leg
 
 if TYPE_CHECKING:
@@ -55,9 +55,8 @@ def plot_path(leg: Leg, market: PseudoMarket, ax: Axes | None = None, *, most: i
         ax.plot(
             leg.mu,
             prices[:, j],
-            color=COLOURS[k % len(COLOURS)],
-            linestyle=DASHES[k % len(DASHES)],
-            label=market.goods[j],
+            **line(k, markers=False),
+            label=shortened(market.goods[j]),
         )
     folds = leg.folds
     for k, j in enumerate(dearest):
@@ -68,14 +67,13 @@ def plot_path(leg: Leg, market: PseudoMarket, ax: Axes | None = None, *, most: i
             marker="o",
             markersize=8,
             markerfacecolor="none",
-            markeredgecolor=COLOURS[2],
+            markeredgecolor=ink(),
             label=None if k or not len(folds) else f"folds: {len(folds)}",
         )
     ax.set_xscale("log")
     ax.invert_xaxis()
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("barrier weight μ (copies × price, scaled); 0 is the equilibrium")
-    ax.set_ylabel("price of a copy (mean budget = 1)")
-    ax.set_title(f"{leg.road}, {len(leg.mu):,} points; the {len(dearest)} dearest goods", fontsize="medium")
-    ax.legend(frameon=False, fontsize="small")
+    say(ax, x="barrier weight μ (copies × price, scaled); 0 is the equilibrium")
+    say(ax, y="price of a copy (mean budget = 1)")
+    legend(ax, f"{leg.road}, {len(leg.mu):,} points; the {len(dearest)} dearest goods")
     return ax

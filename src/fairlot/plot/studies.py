@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairlot.plot.style import COLOURS, DASHES, MARKERS, axes
+from fairlot.plot.style import BLUE, RED, SKY, axes, ink, legend, line, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,15 +34,15 @@ def plot_replicas(study: ReplicaStudy, ax: Axes | None = None) -> Axes:
     mean = np.array([row.saving for row in study.rows])
     margin = 1.96 * np.array([row.standard_error for row in study.rows])
     least = np.array([row.least for row in study.rows])
-    ax.fill_between(n, mean - margin, mean + margin, color=COLOURS[6], alpha=0.4, label="95% of the mean")
-    ax.plot(n, mean, color=COLOURS[0], marker="o", markersize=4, label="mean saving")
-    ax.plot(n, least, color=COLOURS[2], marker="v", markersize=4, linestyle=":", label="smallest draw")
-    ax.axhline(study.large_market_saving, color=COLOURS[5], linestyle="--", label="large market")
+    ax.fill_between(n, mean - margin, mean + margin, color=SKY, alpha=0.4, label="95% of the mean")
+    ax.plot(n, mean, color=BLUE, marker="o", markersize=4, label="mean saving")
+    ax.plot(n, least, color=ink(), marker="v", markersize=4, linestyle=":", label="smallest draw")
+    ax.axhline(study.large_market_saving, color=RED, linestyle="--", label="large market")
     ax.set_xscale("log")
     ax.set_ylim(bottom=min(0.0, float(least.min(initial=0.0))))
-    ax.set_xlabel("replicas N of every agent and task")
-    ax.set_ylabel("saving per replica (cost units per period)")
-    ax.legend(frameon=False, fontsize="small")
+    say(ax, x="replicas N of every agent and task")
+    say(ax, y="saving per replica (cost units per period)")
+    legend(ax)
     return ax
 
 
@@ -63,14 +63,11 @@ def plot_limit(path: LimitPath, ax: Axes | None = None) -> Axes:
             columns["n"],
             columns[f"price {j}"],
             label=f"good {j}",
-            color=COLOURS[j % len(COLOURS)],
-            linestyle=DASHES[j % len(DASHES)],
-            marker=MARKERS[j % len(MARKERS)],
-            markersize=4,
+            **line(j),
         )
     ax.set_xscale("log")
-    ax.set_xlabel("n: how many units of money a unit of utility is worth")
-    ax.set_ylabel("price (units of money)")
+    say(ax, x="n: how many units of money a unit of utility is worth")
+    say(ax, y="price (units of money)")
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False, fontsize="small")
+    legend(ax)
     return ax

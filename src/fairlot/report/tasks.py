@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fairlot.io.assignment import drawn_copies
 from fairlot.io.reallocation_results import PublishedOutcome, read_offer, read_outcome
-from fairlot.plot.style import COLOURS
+from fairlot.plot.style import BLUE, ORANGE
 from fairlot.reallocation.explanation import explain_member, explain_offer
 from fairlot.reallocation.outcome import member_ids
-from fairlot.report.market import drawn_copies, number
+from fairlot.report.market import number
 from fairlot.report.pictures import Picture, draw_svg
 
 if TYPE_CHECKING:
@@ -77,12 +78,12 @@ def _moved(found: PublishedOutcome) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 def _plot_moves(found: PublishedOutcome, ax: Axes) -> None:
     _, taken, saved = _moved(found)
     place = np.arange(len(taken))
-    ax.barh(place + 0.2, taken, height=0.4, color=COLOURS[0], label="instances that move")
+    ax.barh(place + 0.2, taken, height=0.4, color=BLUE, label="instances that move")
     ax.set_yticks(place, labels=list(found.problem.tasks))
     ax.invert_yaxis()
     ax.set_xlabel("instances per period")
     below = ax.twiny()
-    below.barh(place - 0.2, saved, height=0.4, color=COLOURS[1], hatch="//", label="saving")
+    below.barh(place - 0.2, saved, height=0.4, color=ORANGE, hatch="//", label="saving")
     below.set_xlabel("saving per period (unit of the cost table, hatched)")
 
 

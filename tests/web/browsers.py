@@ -1,4 +1,4 @@
-"""A service in memory, and browsers without scripts: they keep cookies and send forms back with their token."""
+"""A service, and browsers without scripts: they keep cookies and send forms back with their token."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def submit(
     """
     with store.reading() as tx:
         found = existing(tx, round_id)
-        taking_part(tx, round_id, agent)
+        _refuse_erased(taking_part(tx, round_id, agent))
     files, menus = ballot_files(store, round_id)
     chosen = choices.check_payload(files, agent, payload, menus=menus, scale=found.settings["scale"])
     asked, hashed_key = digest(canonical_json(chosen)), digest(key.encode())
@@ -120,9 +120,7 @@ def submit(
             msg = "choosing is not possible now: the deadline has passed"
             raise RefusedError(msg)
         who = taking_part(tx, round_id, agent)
-        if who.erased:
-            msg = "choosing is not possible: this agent's data were erased"
-            raise RefusedError(msg)
+        _refuse_erased(who)
         if seen is not None and seen != version:
             msg = "another choice was saved meanwhile, perhaps in another window: look at it first"
             raise ConflictError(msg, current)
@@ -179,6 +177,12 @@ def participants(store: Store, round_id: str) -> tuple[Participant, ...]:
 def tag(who: Participant) -> str:
     """Return how the log names an agent: nobody without her salt can tell who it is."""
     return digest(canonical_json({"agent": who.agent, "salt": who.salt}))[:16]
+
+
+def _refuse_erased(who: Participant) -> None:
+    if who.erased:
+        msg = "choosing is not possible: this agent's data were erased"
+        raise RefusedError(msg)
 
 
 def _document(round_id: str, who: Participant, version: int, chosen: Mapping[str, Any]) -> bytes:

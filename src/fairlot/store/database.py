@@ -119,7 +119,11 @@ def open_store(url: str, clock: Callable[[], datetime] = now) -> Store:
         If it cannot be opened, or was made by a newer version of fairlot.
     """
     engine = _engine(url)
-    migrate(engine, "head")
+    try:
+        migrate(engine, "head")
+    except BaseException:
+        engine.dispose()
+        raise
     return Store(engine, clock)
 
 

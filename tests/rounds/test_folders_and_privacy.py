@@ -1,4 +1,4 @@
-"""Promise "data": folders both ways, backup and restore, one agent's data handed out and erased, retention."""
+"""Promise "data": folders both ways, backup and restore, data handed out and erased, retention."""
 
 import hashlib
 import json

@@ -73,6 +73,7 @@ def page(request: Request[Any, Any, Any], template: str, status: int = 200, **co
                 "words": spoken,
                 "gettext": spoken.catalogue.gettext,
                 "ngettext": spoken.catalogue.ngettext,
+            "counted": spoken.ngettext,
                 "languages": [words_in(language) for language in languages()],
                 "path": request.url.path,
                 "csrf_field": lambda: csrf_field(request),

@@ -21,13 +21,14 @@ from babel.dates import format_datetime
 from babel.lists import format_list
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_scientific
 from litestar import Request
 
 SOURCE = "en"
 """The language in which templates and code are written."""
 COOKIE = "language"
 DOMAIN = "fairlot"
+_TINY = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,8 @@ class Words:
         if value == 0 or abs(value) >= 0.5 * 10.0**-digits:
             rounded = round(float(value), digits)
             return str(format_decimal(rounded + 0.0, f"#,##0.{'#' * digits}", locale=self.locale))
+        if abs(value) < _TINY:
+            return str(format_scientific(value, "0.#E0", locale=self.locale))
         return str(format_decimal(value, "@@", locale=self.locale))
 
     def percent(self, value: float) -> str:

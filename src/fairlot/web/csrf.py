@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from litestar.connection import ASGIConnection, Request
 from litestar.enums import RequestEncodingType
-from litestar.exceptions import PermissionDeniedException
+from litestar.exceptions import ClientException, PermissionDeniedException
 from litestar.types import Scope
 from markupsafe import Markup
 
@@ -62,13 +63,30 @@ async def check_form(request: Request[Any, Any, Any], settings: Settings) -> Non
     ) not in ("same-origin", "none"):
         raise PermissionDeniedException("This form came from another site.")
     sent = request.headers.get(HEADER)
-    if sent is None and request.content_type[0] in _FORMS:
-        sent = (await request.form()).get(FIELD)
+    if sent is None:
+        sent = (await _form(request)).get(FIELD)
     credential = request.scope.get(_CREDENTIAL)
     if not isinstance(sent, str) or not credential or not _same(sent, _token(str(credential))):
         raise PermissionDeniedException(
             "This form is out of date. Go back, reload the page, and send it again."
         )
+    await _form(request)
+
+
+async def _form(request: Request[Any, Any, Any]) -> Mapping[str, Any]:
+    """Read the form, once; whoever asks again gets what was read.
+
+    Raises
+    ------
+    ClientException
+        If it cannot be read: what it says of its encoding is not true.
+    """
+    if request.content_type[0] not in _FORMS:
+        return {}
+    try:
+        return await request.form()
+    except (UnicodeError, LookupError) as error:
+        raise ClientException("This form cannot be read.") from error
 
 
 def _token(credential: str) -> str:

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,21 @@ import pytest
 
 @pytest.fixture
 def database_url(tmp_path: Path) -> Iterator[str]:
+    with _database(tmp_path) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with _database(tmp_path_factory.mktemp("database")) as url:
+        yield url
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[str]:
     server = os.environ.get("FAIRLOT_TEST_DATABASE", "")
     if not server:
-        yield f"sqlite:///{tmp_path}/rounds.db"
+        yield f"sqlite:///{folder}/rounds.db"
         return
     import sqlalchemy as sa
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -79,9 +78,8 @@ class Browser:
 
 
 @contextmanager
-def serve(folder: Path, rates: Rates | None = None, base_url: str = BASE) -> Iterator[Service]:
-    """Run a service on a new database."""
-    url = f"sqlite:///{folder / 'rounds.db'}"
+def serve(url: str, rates: Rates | None = None, base_url: str = BASE) -> Iterator[Service]:
+    """Run a service on a database."""
     store = open_store(url)
     app = create_app(Settings(url, base_url, rates=Rates() if rates is None else rates), store)
     with TestClient(app, base_url=base_url) as client:

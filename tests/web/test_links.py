@@ -15,8 +15,8 @@ from fairlot.web.settings import Rates
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    with serve(tmp_path_factory.mktemp("links"), Rates(guesses=10_000)) as running:
+def service(module_database_url):
+    with serve(module_database_url, Rates(guesses=10_000)) as running:
         yield running
 
 
@@ -105,8 +105,8 @@ def test_every_refusal_in_the_same_words(service):
     assert redeem(service.store, whole) is not None  # the guesses around it left it alone
 
 
-def test_enumeration_runs_into_the_limit_and_users_do_not(tmp_path):
-    with serve(tmp_path, Rates(guesses=15)) as service:
+def test_enumeration_runs_into_the_limit_and_users_do_not(database_url):
+    with serve(database_url, Rates(guesses=15)) as service:
         _, sent = open_links(service)
         guesser = service.browser()
         found = [guesser.get(f"/link/{secrets.token_urlsafe(32)}").status_code for _ in range(40)]
@@ -114,9 +114,9 @@ def test_enumeration_runs_into_the_limit_and_users_do_not(tmp_path):
         assert service.browser().get(f"/link/{sent['s1']['secret']}").status_code == 429  # her address, too
 
 
-def test_what_is_right_costs_nothing(tmp_path):
+def test_what_is_right_costs_nothing(database_url):
     """A whole campus comes from one address at once."""
-    with serve(tmp_path, Rates(guesses=2)) as service:
+    with serve(database_url, Rates(guesses=2)) as service:
         _, sent = open_links(service)
         for agent in ("s1", "s2", "s3"):
             service.browser().follow_link(sent[agent]["secret"])

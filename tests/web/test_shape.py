@@ -118,8 +118,8 @@ _REQUEST = ("method", "url", "headers", "files", "data", "params", "json")
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory) -> Iterator[Target]:
-    with serve(tmp_path_factory.mktemp("shape"), PLENTY) as running:
+def target(module_database_url) -> Iterator[Target]:
+    with serve(module_database_url, PLENTY) as running:
         yield Target(running)
 
 
@@ -171,10 +171,10 @@ def test_every_operation_answers_as_documented(target):
 
 
 @pytest.mark.slow
-def test_every_operation_answers_as_documented_at_length(tmp_path_factory):
+def test_every_operation_answers_as_documented_at_length(database_url):
     total: Counter[int] = Counter()
     for _ in range(3):  # fresh rounds: what is fuzzed ends most of them
-        with serve(tmp_path_factory.mktemp("shape"), PLENTY) as running:
+        with serve(database_url, PLENTY) as running:
             target = Target(running)
             fuzz(target, 40, list(GenerationMode))
             fuzz_loose(target, 400)

@@ -30,8 +30,8 @@ NOBODY_HERE = "zzzzzzzzzzzzzzzz"
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory) -> Iterator[Service]:
-    with serve(tmp_path_factory.mktemp("walls"), Rates(guesses=10_000, account=100_000)) as running:
+def service(module_database_url) -> Iterator[Service]:
+    with serve(module_database_url, Rates(guesses=10_000, account=100_000)) as running:
         yield running
 
 
@@ -232,8 +232,8 @@ def test_signing_in_gives_a_secret_nobody_has_seen(service, opened):
     assert all(flag in flags for flag in ("httponly", "samesite=lax", "path=/"))
 
 
-def test_behind_tls_cookies_are_bound_to_it(tmp_path):
-    with serve(tmp_path, base_url="https://lots.test") as service:
+def test_behind_tls_cookies_are_bound_to_it(database_url):
+    with serve(database_url, base_url="https://lots.test") as service:
         answer = service.client.get("/sign-in", headers={"host": "lots.test"})
         assert re.match(r"__Host-fairlot_visit=.*; Secure", answer.headers["set-cookie"])
         assert "max-age" in answer.headers["strict-transport-security"]
@@ -244,8 +244,8 @@ def test_behind_tls_cookies_are_bound_to_it(tmp_path):
 # Rates
 
 
-def test_accounts_and_addresses_have_limits_of_their_own(tmp_path):
-    with serve(tmp_path, Rates(address=80, account=15)) as service:
+def test_accounts_and_addresses_have_limits_of_their_own(database_url):
+    with serve(database_url, Rates(address=80, account=15)) as service:
         ann, bea = service.organiser("Ann"), service.organiser("Bea")
         seen = [ann.get("/o").status_code for _ in range(20)]
         assert seen[0] == 200

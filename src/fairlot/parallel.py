@@ -30,6 +30,9 @@ from fairlot.progress import NullReporter, Reporter
 Engine = Literal["serial", "joblib", "dask", "ray"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 
+_BATCHES_EACH = 8
+"""Batches for each worker: few, since each costs a message, yet enough to share out long items."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -136,8 +139,10 @@ def _joblib(attempt: Callable[[Any], Any], items: Sequence[Any], n_jobs: int | N
     workers = min(joblib.cpu_count() if n_jobs is None else n_jobs, len(items))
     if workers <= 1:
         return _serial(attempt, items, n_jobs)
+    # by the default one batch follows the other as soon as it is short: costly where items take milliseconds
+    batch = max(1, len(items) // (_BATCHES_EACH * workers))
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator")
+        parallel = joblib.Parallel(n_jobs=workers, batch_size=batch, return_as="generator")
         outcomes: Iterator[Any] = parallel(joblib.delayed(attempt)(item) for item in items)
     return outcomes
 

@@ -85,7 +85,7 @@ PastPicksOption = Annotated[
     list[Path] | None, typer.Option("--past-picks", metavar="FILE", help="Past picks: what was picked.")
 ]
 BoundOption = Annotated[
-    bool, typer.Option("--bound", help="Bound what any menus could save: slow beyond three tasks.")
+    bool, typer.Option("--bound", help="Bound what any menus could save: seconds an agent up to five tasks.")
 ]
 LimitOption = Annotated[
     float | None, typer.Option("--time-limit", min=0, help="Seconds for the search; the best so far counts.")

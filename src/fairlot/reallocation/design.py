@@ -167,7 +167,7 @@ def design_menus(
         Pseudo-gap at which the search of menus ends.
     bound : bool
         Whether to bound what any menus could save in a large market, with ``menus``: quick for two tasks,
-        seconds an agent up to four, minutes for five.
+        seconds an agent up to five, minutes for six.
     time_limit : float, optional
         Seconds after which the search of menus ends with the best it has; scoring them takes some more.
     engine, n_jobs

@@ -26,6 +26,7 @@ from fairlot.reallocation.letters import (
     amounts_words,
     extent_along,
     menu_words,
+    number_words,
     outcome_words,
     ray_words,
 )
@@ -130,9 +131,9 @@ class MemberExplanation:
                 total = self.own_cost + self.others_cost
                 return (
                     f"{balance} In full, your exchange would change the cost of your own work by "
-                    f"{self.own_cost:+.4g}, and that of the others who make room for it by "
-                    f"{self.others_cost:+.4g}: {total:+.4g} in all (in the unit of the cost table), which "
-                    "saves nothing."
+                    f"{_signed(self.own_cost)}, and that of the others who make room for it by "
+                    f"{_signed(self.others_cost)}. That is {_signed(total)} together, which saves nothing. "
+                    "(A cost unit is what the cost table counts in: minutes, say, or money.)"
                 )
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,6 +154,10 @@ class MemberExplanation:
 
     def _by_task(self, numbers: FloatArray) -> dict[str, float]:
         return dict(zip(self.tasks, numbers.tolist(), strict=True))
+
+
+def _signed(cost: float) -> str:
+    return f"{'+' if cost > 0 else ''}{number_words(cost)} cost units"
 
 
 def explain_member(

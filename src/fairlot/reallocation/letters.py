@@ -88,9 +88,9 @@ def menu_words(problem: ReallocationProblem, menus: Menus, agent: str) -> str:
     lines += [f"- `{ray.name}`: {ray_words(problem.tasks, ray)}" for ray in menu.rays]
     lines += [
         "",
-        "Nobody can give you more than you accept here. Pick an exchange if and only if you would rather "
-        "have it than keep what you have; what others pick does not change that. This menu was fixed "
-        "before anybody picked.",
+        "Pick an exchange if you would rather have it than keep what you have, and only then. Nobody can give "
+        "you more than you accept here, and what others pick does not change that. This menu was fixed before "
+        "anybody picked. An *instance* is one piece of work: a case, a ticket, a shift.",
     ]
     return "\n".join(lines)
 
@@ -133,7 +133,10 @@ def _letter(outcome: Outcome, m: int) -> str:
         lines += [paragraph, ""]
     if ray is None or _moves_nothing(had, ray, change):
         return "\n".join(lines)
-    lines += ["| task | you had | you get | change |", "|---|---|---|---|"]
+    lines += [
+        "| task | you had (instances) | you get (instances) | change (instances) |",
+        "|---|---|---|---|",
+    ]
     for task, before, moved in zip(problem.tasks, had, change, strict=True):
         moved = 0.0 if abs(moved) <= _nothing(had, ray) else moved
         after = 0.0 if before + moved <= _nothing(had, ray) else before + moved
@@ -231,14 +234,14 @@ def amounts_words(tasks: Sequence[str], amounts: FloatArray, transfer: BoolArray
     Examples
     --------
     >>> amounts_words(["abuse", "neglect", "fraud"], [3, 0, 2.5])
-    '3 *abuse* and 2.5 *fraud* (5.5 in all)'
+    '3 *abuse* and 2.5 *fraud* (5.5 instances in all)'
     """
     nothing = _NOTHING * max(float(x) for x in amounts)
     held = [f"{number_words(x)} *{task}*" for task, x in zip(tasks, amounts, strict=True) if x > nothing]
     if not held:
         return "nothing"
     work = np.asarray(amounts, dtype=np.float64)[... if transfer is None else ~transfer]
-    total = f" ({number_words(float(work.sum()))} in all)" if (work > nothing).sum() > 1 else ""
+    total = f" ({number_words(float(work.sum()))} instances in all)" if (work > nothing).sum() > 1 else ""
     return _listed(held) + total
 
 

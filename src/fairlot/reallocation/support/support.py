@@ -142,8 +142,8 @@ def support_function(
         Seconds after which the search ends with the best it has.
     bound : bool
         Whether to bound what any menu could gain
-        (:mod:`fairlot.reallocation.support.bounds.sample`): seconds up to four tasks, minutes for five
-        or six.
+        (:mod:`fairlot.reallocation.support.bounds.sample`): seconds up to five tasks, minutes for six;
+        beyond eight no better than the first best.
     tolerance : float, optional
         Relative gap at which a bound is good enough: by default 1% for up to three tasks, 2% for four,
         5% for more.

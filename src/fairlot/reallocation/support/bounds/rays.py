@@ -14,8 +14,8 @@ from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.reallocation.support.bounds.branching import refine_boxes
 from fairlot.reallocation.support.bounds.partitions import SampleProgram
 
-_STEPS = 8000
-"""Boxes split at most."""
+_STEPS, _FEW = 8000, 500
+"""Boxes split at most, and where time is short."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,8 @@ def refine_ray(
     gap : float
         Relative distance from its bound to its worth that is near enough.
     deadline : float
-        Of ``time.time``, after which it is bounded by one box.
+        Of ``time.time``, after which few boxes have to do.
     """
     low, high = program.first_box(*given)
-    steps = 1 if time.time() > deadline else _STEPS
+    steps = _FEW if time.time() > deadline else _STEPS
     return RayBoxes(*refine_boxes(program.sample, low, high, gap, steps))

@@ -142,6 +142,7 @@ def sample_bound(
     """
     began = time.perf_counter()
     deadline = np.inf if time_limit is None else time.time() + time_limit
+    halfway = np.inf if time_limit is None else time.time() + 0.5 * time_limit
     program = SampleProgram.of(terms, types, w)
     known = max(remedial_gain(terms, w), best_known(terms, types, w, menus, seed))
     first_best = first_best_gain(terms, types, w)
@@ -154,7 +155,7 @@ def sample_bound(
     for at in range(0, len(singles), _TOGETHER):
         found.take(pmap(found.search(bound_single, program), singles[at : at + _TOGETHER], n_jobs=n_jobs))
     if (program.open & (program.w > 0)).any():
-        parts = _parts(program, tolerance * _RAY_GAP, deadline, n_jobs)
+        parts = _parts(program, tolerance * _RAY_GAP, halfway, n_jobs)
         for at in range(0, len(parts), _TOGETHER):
             if parts[at].bound <= found.target or time.time() > deadline:
                 found.leave(parts[at].bound)

@@ -17,7 +17,8 @@ from fairlot.lottery.protocol.canonical import canonical_json, digest
 from fairlot.rounds import choices
 from fairlot.rounds.access import existing, in_state, taking_part
 from fairlot.rounds.records import ConflictError, Participation, Receipt, RefusedError
-from fairlot.store import Area, Kind, Participant, RoundState, Store, Submission
+from fairlot.store import Area, Kind, Participant, Round, RoundState, Store, Submission
+from fairlot.store.reading import Reading
 
 _KEPT = 8
 _ballots: OrderedDict[tuple[str, str, str], tuple[Mapping[str, bytes], bytes | None]] = OrderedDict()
@@ -30,19 +31,19 @@ def ballot_files(store: Store, round_id: str) -> tuple[Mapping[str, bytes], byte
     What was read stays at hand, by its hash: thousands of agents save within a minute.
     """
     with store.reading() as tx:
-        found = existing(tx, round_id)
-        menus_there = found.kind is Kind.REALLOCATION
-        key = (
-            round_id,
-            tx.fingerprint(round_id, Area.PROBLEM),
-            tx.fingerprint(round_id, Area.DESIGN) if menus_there else "",
-        )
-        with _ballots_lock:
-            if key in _ballots:
-                _ballots.move_to_end(key)
-                return _ballots[key]
-        files = tx.files(round_id, Area.PROBLEM)
-        menus = tx.file(round_id, Area.DESIGN, MENUS) if menus_there else None
+        return _ballot_files(tx, existing(tx, round_id))
+
+
+def _ballot_files(tx: Reading, found: Round) -> tuple[Mapping[str, bytes], bytes | None]:
+    has_menus = found.kind is Kind.REALLOCATION
+    designed = tx.fingerprint(found.id, Area.DESIGN) if has_menus else ""
+    key = (found.id, tx.fingerprint(found.id, Area.PROBLEM), designed)
+    with _ballots_lock:
+        if key in _ballots:
+            _ballots.move_to_end(key)
+            return _ballots[key]
+    files = tx.files(found.id, Area.PROBLEM)
+    menus = tx.file(found.id, Area.DESIGN, MENUS) if has_menus else None
     with _ballots_lock:
         _ballots[key] = files, menus
         while len(_ballots) > _KEPT:
@@ -96,7 +97,7 @@ def submit(
     with store.reading() as tx:
         found = existing(tx, round_id)
         _refuse_erased(taking_part(tx, round_id, agent))
-    files, menus = ballot_files(store, round_id)
+        files, menus = _ballot_files(tx, found)
     chosen = choices.check_payload(files, agent, payload, menus=menus, scale=found.settings["scale"])
     asked, hashed_key = digest(canonical_json(chosen)), digest(key.encode())
     with store.writing() as tx:

@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy.orm import Session
 
 from fairlot.errors import FairlotError
 from fairlot.store.reading import Reading
@@ -69,8 +68,8 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Reading]:
         """Read one state of everything."""
-        with _told(), self._session(self._engine) as session:
-            yield Reading(session)
+        with _told(), self._engine.connect() as connection:
+            yield Reading(connection)
 
     @contextmanager
     def writing(self) -> Iterator[Writing]:
@@ -81,9 +80,8 @@ class Store:
         StoreError
             If it could not be saved; then nothing was.
         """
-        with _told(), self._turn, self._session(self._writer) as session:
-            yield Writing(session, self.clock)
-            session.commit()
+        with _told(), self._turn, self._writer.begin() as connection:
+            yield Writing(connection, self.clock)
 
     def settle(self) -> None:
         """Let SQLite put everything into its one file, for a copy of that file to be whole."""
@@ -96,11 +94,6 @@ class Store:
     def close(self) -> None:
         """Let go of all connections."""
         self._engine.dispose()
-
-    @contextmanager
-    def _session(self, engine: sa.Engine) -> Iterator[Session]:
-        with Session(engine, expire_on_commit=False) as session:
-            yield session
 
 
 def open_store(url: str, clock: Callable[[], datetime] = now) -> Store:

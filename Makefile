@@ -36,6 +36,10 @@ test: lint
 test-full: lint
 	$(BIN)/pytest -n $(WORKERS) --doctest-modules src tests
 
+# Hostile input on every reader, with figures: FUZZ_SECONDS=600 ENGINE=hypothesis make fuzz
+fuzz: .venv/installed
+	$(BIN)/python tests/fuzz/run.py --seconds $${FUZZ_SECONDS:-120} --engine $${ENGINE:-random}
+
 docs: .venv/installed
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 

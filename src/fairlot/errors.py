@@ -47,9 +47,9 @@ class Issue:
         place = [
             part
             for part in (
-                self.file,
+                None if self.file is None else _short(self.file),
                 None if self.row is None else f"row {self.row}",
-                None if self.column is None else f"column {self.column}",
+                None if self.column is None else f"column {_short(self.column)}",
             )
             if part is not None
         ]
@@ -57,14 +57,20 @@ class Issue:
             part
             for part in (
                 None if self.found is None else f"found {self.found[:80]!r}",
-                None if self.expected is None else f"expected {self.expected}",
+                None if self.expected is None else f"expected {_short(self.expected)}",
             )
             if part is not None
         ]
-        text = ": ".join([", ".join(place), self.message] if place else [self.message])
+        message = _short(self.message)
+        text = ": ".join([", ".join(place), message] if place else [message])
         line = f"{text}: {', '.join(detail)}" if detail else text
         # One line, whatever was in the input: nothing in it may break lines or steer a terminal.
         return line if line.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+
+
+def _short(text: str) -> str:
+    """Cut a text that would fill a screen: a table may have ten thousand columns."""
+    return text if len(text) <= 400 else f"{text[:400]}..."
 
 
 class FairlotError(Exception):

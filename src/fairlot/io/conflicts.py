@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fairlot.errors import Issue
+from fairlot.errors import InvalidProblemError, Issue
 from fairlot.io.keys import Keys
 from fairlot.io.source import Source
 from fairlot.io.tables import COUNT, Table
@@ -124,7 +124,12 @@ def _of_times(
             )
             continue
         meetings[good] = [Meeting(days, start, end, text.get("campus", ""))]
-    return meeting_conflict(name, meetings, gap=gap, travel=travel)
+    try:
+        return meeting_conflict(name, meetings, gap=gap, travel=travel)
+    except InvalidProblemError as error:
+        for fault in error.issues:
+            keys.fault("meetings", fault.message, fault.found, fault.expected)
+        return Conflict(name, ())
 
 
 def _parsed(table: Table, row: int, column: str, text: str, kind: str, issues: list[Issue]) -> Any:

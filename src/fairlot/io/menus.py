@@ -6,7 +6,7 @@ import numpy as np
 
 from fairlot.errors import InvalidProblemError, Issue
 from fairlot.io.lookup import Lookup
-from fairlot.io.tables import FINITE, POSITIVE_COUNT, Table, numbers, write_csv
+from fairlot.io.tables import FINITE, POSITIVE_COUNT, Table, fits_memory, numbers, write_csv
 from fairlot.model.hierarchy import IntArray
 from fairlot.model.menus import KEEP, Menus
 from fairlot.model.tasks import ReallocationProblem
@@ -158,6 +158,8 @@ def read_picks(table: Table, problem: ReallocationProblem, menus: Menus) -> IntA
         if "member" in table
         else np.ones(len(table.rows))
     )
+    if not fits_memory(int(problem.sizes.sum()), 1, table.file, "members", issues):
+        raise InvalidProblemError(issues)
     start = np.concatenate([[0], np.cumsum(problem.sizes)])
     owners = zip(menus.ray_agents.tolist(), menus.ray_names, strict=True)
     position = {owner: r for r, owner in enumerate(owners)}

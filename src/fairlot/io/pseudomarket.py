@@ -26,6 +26,7 @@ from fairlot.io.tables import (
     POSITIVE,
     POSITIVE_COUNT,
     Table,
+    fits_memory,
     numbers,
     parse_numbers,
     unique_ids,
@@ -56,7 +57,9 @@ def read_market(source: Source, keys: Keys) -> PseudoMarket | None:
         if values and goods and agents and layout in ("long", "wide"):
             reader = _Values(values, agents, goods, agent_ids, good_ids, issues)
             matrix = reader.long() if layout == "long" else reader.wide()
-            if missing is not None:
+            if missing is not None and fits_memory(
+                len(agent_ids), len(good_ids), SETTINGS, "pairs with 'missing'", issues
+            ):
                 matrix = _fill(matrix, missing)
     rules = _Rules(goods, agents, issues)
     quotas = [quota for entry in keys.tables("quota") for quota in rules.quota(entry)]

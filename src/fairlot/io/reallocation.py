@@ -22,6 +22,7 @@ from fairlot.io.tables import (
     POSITIVE_COUNT,
     Rule,
     Table,
+    fits_memory,
     numbers,
     parse_numbers,
     read_table,
@@ -61,7 +62,9 @@ def read_reallocation(source: Source, keys: Keys) -> ReallocationProblem | None:
     agent_ids, sizes = _agents(agents, issues)
     beta = _beta(optional["participation"], agents, issues)
     caps = _caps(optional["cap"])
-    pairs = _Pairs(agents, tasks, agent_ids, task_ids, issues) if agents and tasks else None
+    pairs = None
+    if agents and tasks and fits_memory(len(agent_ids), len(task_ids), SETTINGS, "agents and tasks", issues):
+        pairs = _Pairs(agents, tasks, agent_ids, task_ids, issues)
     forbidden = _forbidden(source, optional["forbidden"], pairs)
     status_quo = _amounts(sections["status_quo"], tables["status_quo"], pairs)
     endowment = None
@@ -364,6 +367,8 @@ def _samples(table: Table, pairs: _Pairs) -> Beliefs | None:
     issues = pairs.issues
     if not table.require(("sample", "agent", "task", "cost"), issues):
         return None
+    if not table.rows:
+        issues.append(Issue("no samples", table.file, expected="at least one row below the header"))
     labels = list(dict.fromkeys(table["sample"]))
     order = {label: s for s, label in enumerate(labels)}
     sample = np.array([order[label] for label in table["sample"]], dtype=np.int64)
@@ -371,6 +376,8 @@ def _samples(table: Table, pairs: _Pairs) -> Beliefs | None:
     columns = pairs.tasks.positions(table["task"], table, table.rows, "task", issues)
     costs = numbers(table, "cost", NON_NEGATIVE, issues)
     if issues:
+        return None
+    if not fits_memory(len(labels), pairs.shape[0] * pairs.shape[1], table.file, "samples and pairs", issues):
         return None
     samples = np.full((len(labels), *pairs.shape), np.nan)
     seen = np.zeros(samples.shape, dtype=np.int64)
@@ -380,4 +387,4 @@ def _samples(table: Table, pairs: _Pairs) -> Beliefs | None:
         found = f"{seen[s, j, i]} rows"
         pair = f"sample '{labels[s]}', agent '{pairs.agent_ids[j]}', task '{pairs.task_ids[i]}'"
         issues.append(Issue(pair, table.file, found=found, expected="one row"))
-    return None if issues or not labels else Beliefs.from_samples(samples)
+    return None if issues else Beliefs.from_samples(samples)

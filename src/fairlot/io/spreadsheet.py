@@ -15,6 +15,8 @@ import zipfile
 import zlib
 from xml.etree import ElementTree
 
+from fairlot.io.tables import MOST_CELLS
+
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 # What the standard library raises for archives that are damaged, encrypted or of an unknown kind.
 _BROKEN = (
@@ -27,9 +29,8 @@ _BROKEN = (
     RuntimeError,
     StopIteration,
 )
-_LARGEST = 1 << 30
+_LARGEST = 1 << 29
 """Bytes that the parts of a workbook may hold."""
-_MOST_CELLS = 20_000_000
 _LINK = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
@@ -64,12 +65,13 @@ def unreadable_cells(data: bytes) -> list[tuple[int, str, str]]:
 
 def _check_extent(sheet: bytes) -> None:
     """Refuse a sheet whose last row and last column span more cells than fit a usual memory."""
-    letters = set(re.findall(rb"""\br=["']([A-Za-z]{1,3})[0-9]""", sheet))
+    letters = {found[1] for found in re.finditer(rb"""\br=["']([A-Za-z]{1,3})[0-9]""", sheet)}
     widest = max((_column_number(name.decode().upper()) for name in letters), default=0)
-    lowest = max(map(int, re.findall(rb"""\br=["'][A-Za-z]{0,3}([0-9]{1,9})["']""", sheet)), default=0)
-    if widest * lowest > _MOST_CELLS:
+    rows = re.finditer(rb"""\br=["'][A-Za-z]{0,3}([0-9]{1,9})["']""", sheet)
+    lowest = max((int(found[1]) for found in rows), default=0)
+    if widest * lowest > MOST_CELLS:
         raise ValueError(
-            f"{lowest} rows and {widest} columns, more than {_MOST_CELLS} cells; delete what is far out"
+            f"{lowest} rows and {widest} columns, more than {MOST_CELLS} cells; delete what is far out"
         )
 
 

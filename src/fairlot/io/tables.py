@@ -112,6 +112,8 @@ class Rule:
         return ""
 
 
+MOST_CELLS = 20_000_000
+"""Cells, or pairs of two ids, beyond which input is refused rather than left to fill the memory."""
 LARGEST = 1e15
 """Beyond this a number in a table is taken for a mistake: doubles no longer hold its units."""
 COUNT = Rule("a whole number from 0 to 1000000000", 0, 1e9, integer=True)
@@ -154,6 +156,14 @@ def read_table(read: Callable[[str], bytes], file: str, issues: list[Issue]) -> 
         return None
     records = reader(data, file, issues)
     return None if records is None else as_table(file, records, issues)
+
+
+def fits_memory(rows: int, columns: int, file: str, what: str, issues: list[Issue]) -> bool:
+    """Record a fault for more than :data:`MOST_CELLS` of something; say whether there are fewer."""
+    if rows * columns <= MOST_CELLS:
+        return True
+    issues.append(Issue("too large", file, None, None, f"{rows} x {columns} {what}", f"at most {MOST_CELLS}"))
+    return False
 
 
 def read_file(read: Callable[[str], bytes], file: str, issues: list[Issue], expected: str) -> bytes | None:
@@ -350,9 +360,11 @@ def parquet_records(data: bytes, file: str, issues: list[Issue]) -> list[list[st
     """Read a Parquet file as text, the names of its columns first."""
     import polars as pl
 
+    from fairlot.io.parquet import read_parquet
+
     try:
-        frame = pl.read_parquet(io.BytesIO(data))
-    except (pl.exceptions.PolarsError, OSError) as error:
+        frame = read_parquet(data)
+    except ValueError as error:
         issues.append(Issue(f"not a readable .parquet file ({error})", file, expected="a .parquet file"))
         return None
     for series in frame:

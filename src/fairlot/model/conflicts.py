@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairlot.errors import Issue, NotSupportedError
+from fairlot.errors import InvalidProblemError, Issue, NotSupportedError
 from fairlot.model.hierarchy import BoolArray, IntArray
 
 MOST_CLIQUES = 20_000
@@ -157,6 +157,10 @@ def parse_time(text: str) -> int:
     return 60 * hour + minute
 
 
+MOST_PAIRS = 1_000_000
+"""Pairs of one conflict beyond which it is refused rather than left to fill the memory."""
+
+
 def meeting_conflict(
     name: str, meetings: Mapping[str, Sequence[Meeting]], *, gap: int = 0, travel: int = 0
 ) -> Conflict:
@@ -171,6 +175,11 @@ def meeting_conflict(
     gap, travel : int
         Minutes needed between classes, on one campus and between two.
 
+    Raises
+    ------
+    InvalidProblemError
+        If there are more than :data:`MOST_PAIRS`.
+
     Examples
     --------
     >>> early, late = Meeting(frozenset({0}), 540, 600), Meeting(frozenset({0}), 605, 660)
@@ -178,13 +187,31 @@ def meeting_conflict(
     (('a', 'b'),)
     """
     goods = list(meetings)
-    pairs = [
-        (one, other)
-        for k, one in enumerate(goods)
-        for other in goods[k + 1 :]
-        if any(a.overlaps(b, gap, travel) for a in meetings[one] for b in meetings[other])
-    ]
-    return Conflict(name, tuple(pairs))
+    rows = [(k, meeting) for k, good in enumerate(goods) for meeting in meetings[good]]
+    day_bit = {day: 1 << d for d, day in enumerate(sorted({day for _, m in rows for day in m.days}))}
+    campus_code = {campus: c for c, campus in enumerate(sorted({"", *(m.campus for _, m in rows)}))}
+    owner, days, start, end, campus = (
+        np.array(column, dtype=np.int64)
+        for column in (
+            [k for k, _ in rows],
+            [sum(day_bit[day] for day in m.days) for _, m in rows],
+            [m.start for _, m in rows],
+            [m.end for _, m in rows],
+            [campus_code[m.campus] for _, m in rows],
+        )
+    )
+    pairs: set[tuple[int, int]] = set()
+    for r, k in enumerate(owner.tolist()):  # Meeting.overlaps, one meeting against all that follow
+        moves = (campus[r] > 0) & (campus[r:] > 0) & (campus[r:] != campus[r])
+        pause = np.where(moves, max(gap, travel), gap)
+        before = (start[r:] > start[r]) | ((start[r:] == start[r]) & (end[r:] >= end[r]))
+        meet = np.where(before, start[r:] < end[r] + pause, start[r] < end[r:] + pause)
+        clashing = owner[r:][meet & ((days[r:] & days[r]) > 0) & (owner[r:] != k)]
+        pairs.update((k, other) for other in clashing.tolist())
+        if len(pairs) > MOST_PAIRS:
+            expected = f"at most {MOST_PAIRS} pairs; a quota of 1 by the column of times says the same"
+            raise InvalidProblemError([Issue("too many goods meet at once", found=name, expected=expected)])
+    return Conflict(name, tuple((goods[k], goods[other]) for k, other in sorted(pairs)))
 
 
 def resolve_conflicts(

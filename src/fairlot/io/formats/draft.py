@@ -16,7 +16,7 @@ from fairlot.io.problem import parse_problem_files, table_files
 from fairlot.io.pseudomarket import NOT_ACCEPTABLE
 from fairlot.io.tables import Table
 
-MOST_PAIRS = 20_000_000
+MOST_PAIRS = 5_000_000
 """Pairs of agent and good beyond which an import is refused rather than left to fill the memory."""
 
 Columns = Mapping[str, Sequence[str]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import fields
 from fractions import Fraction
@@ -151,6 +152,9 @@ class Expression:
             object.__setattr__(self, name, value)
 
 
+_FRACTION = re.compile(r"-?[0-9]{1,4000}(?:/0*[1-9][0-9]{0,4000})?")
+
+
 def _encoded(part: Any) -> Any:
     if isinstance(part, Expression):
         part = part._as_written()
@@ -183,14 +187,20 @@ def _decoded(part: Any) -> Any:
                     )
                 ]
             )
-        return known(**members)
+        try:
+            return known(**members)
+        except (TypeError, AttributeError, ValueError, ArithmeticError, LookupError) as error:
+            if isinstance(error, InvalidProblemError):
+                raise
+            issue = Issue(f"members of a '{known.kind}' do not fit", found=str(error))
+            raise InvalidProblemError([issue]) from None
     if isinstance(part, list):
         return tuple(_decoded(member) for member in part)
     if isinstance(part, str):
         if part in ("inf", "-inf"):
             return float(part)
-        try:
-            return Fraction(part)
-        except (ValueError, ZeroDivisionError):
-            raise InvalidProblemError([Issue("a number", found=part, expected="a fraction as 1/3")]) from None
+        # A fraction that Python reads from 1e999999999 would fill the memory.
+        if not _FRACTION.fullmatch(part):
+            raise InvalidProblemError([Issue("a number", found=part, expected="a fraction as 1/3")])
+        return Fraction(part)
     return part

@@ -270,11 +270,16 @@ class _Member:
 class _Serial:
     """No other process."""
 
+    def __init__(self) -> None:
+        from threadpoolctl import threadpool_limits
+
+        self._limits = threadpool_limits(1)
+
     def hire(self) -> _Worker:
         return _Here()
 
     def close(self) -> None:
-        pass
+        self._limits.restore_original_limits()
 
 
 class _Here:
@@ -283,10 +288,7 @@ class _Here:
         self._found: list[tuple[int, Any]] = []
 
     def start(self, method: str, *arguments: Any) -> None:
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1):
-            self._found = getattr(self._desk, method)(*arguments)
+        self._found = getattr(self._desk, method)(*arguments)
 
     def finish(self) -> list[tuple[int, Any]]:
         found, self._found = self._found, []

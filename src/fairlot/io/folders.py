@@ -83,11 +83,24 @@ def place_folder(target: Path, files: Mapping[str, bytes], *, replace: bool = Fa
     OSError
         If that is not possible; nothing has changed then.
     """
+    with drafted_folder(target, replace=replace) as draft:
+        for name, data in files.items():
+            _write(draft / name, data)
+
+
+@contextmanager
+def drafted_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Give a folder to write in, and move it to its place in one step when all is written.
+
+    Parameters
+    ----------
+    target, replace
+        As for :func:`place_folder`.
+    """
     draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
     draft.mkdir()
     try:
-        for name, data in files.items():
-            _write(draft / name, data)
+        yield draft
         for path in (draft, *(p for p in draft.rglob("*") if p.is_dir())):
             _sync(path)
         if replace and target.exists():

@@ -74,7 +74,7 @@ def read_problem(folder: str | Path) -> Problem:
     InvalidProblemError
         Listing every fault found, with file, row and column.
     """
-    problem, _ = _parse(_open(folder))
+    problem, _ = parse_problem(_open(folder))
     return problem
 
 
@@ -119,7 +119,7 @@ def _open(folder: str | Path) -> Source:
 
 
 def _with_files(source: Source, kind: type[_P]) -> tuple[_P, dict[str, bytes]]:
-    problem, settings = _parse(source)
+    problem, settings = parse_problem(source)
     if not isinstance(problem, kind):
         found = settings["kind"]
         expected = next(name for name, (made, _) in _READERS.items() if made is kind)
@@ -129,8 +129,14 @@ def _with_files(source: Source, kind: type[_P]) -> tuple[_P, dict[str, bytes]]:
     return problem, table_files(settings, source.tables)
 
 
-def _parse(source: Source) -> tuple[Problem, Mapping[str, Any]]:
-    """Read a problem and its settings, or raise with every fault."""
+def parse_problem(source: Source) -> tuple[Problem, Mapping[str, Any]]:
+    """Read a problem and its settings, or raise with every fault.
+
+    Parameters
+    ----------
+    source : Source
+        A problem folder that nothing was read of yet.
+    """
     settings = source.settings()
     if settings is None:
         raise InvalidProblemError(source.issues)

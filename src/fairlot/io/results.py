@@ -127,8 +127,14 @@ def add_to_result(
 
 def manifest(files: Mapping[str, bytes]) -> bytes:
     """Return the manifest of some files, their SHA-256 by name, as canonical JSON."""
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != MANIFEST}
-    document = {"format": 1, "files": hashes}
+    return manifest_of(
+        {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != MANIFEST}
+    )
+
+
+def manifest_of(hashes: Mapping[str, str]) -> bytes:
+    """Return the manifest of files of which the SHA-256 is known."""
+    document = {"format": 1, "files": dict(hashes)}
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode() + b"\n"
 
@@ -140,7 +146,11 @@ def manifest_faults(files: Mapping[str, bytes]) -> list[str]:
         expected = {str(name): str(digest) for name, digest in listed.items()}
     except (KeyError, ValueError, TypeError, AttributeError):
         return [f"{MANIFEST} cannot be read"]
-    found = json.loads(manifest(files))["files"]
+    return hash_faults(expected, json.loads(manifest(files))["files"])
+
+
+def hash_faults(expected: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """Say how the SHA-256 of files differ from those that a manifest lists."""
     return [
         *(f"{name} is missing" for name in sorted(expected.keys() - found.keys())),
         *(f"{name} is not in {MANIFEST}" for name in sorted(found.keys() - expected.keys())),

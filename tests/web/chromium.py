@@ -181,13 +181,13 @@ class Serving:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Serving]:
-    """Serve an empty store from a thread until the end of the block."""
-    store = open_store(f"sqlite:///{folder}/rounds.db")
+def serving(url: str) -> Iterator[Serving]:
+    """Serve an empty database from a thread until the end of the block."""
+    store = open_store(url)
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         base = f"http://127.0.0.1:{door.getsockname()[1]}"
-        app = create_app(Settings(f"sqlite:///{folder}/rounds.db", base), store)
+        app = create_app(Settings(url, base), store)
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
         thread.start()

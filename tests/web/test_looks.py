@@ -33,7 +33,8 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with serving(tmp_path_factory.mktemp("looks")) as service, chromium() as browser:
+    url = f"sqlite:///{tmp_path_factory.mktemp('looks')}/rounds.db"
+    with serving(url) as service, chromium() as browser:
         yield Place(
             service,
             browser,
@@ -97,7 +98,7 @@ def organiser_pages(place: Place) -> list[str]:
     """List the organiser's pages, for the rounds in which there is something to see."""
     found = ["/o", "/o/accounts"]
     for one in (place.early, place.stars, place.frozen, place.got, place.lines, place.moved):
-        parts = ["", "/log", "/roles", "/files", "/check", "/agents", "/participation", "/work"]
+        parts = ["", "/log", "/roles", "/files", "/check", "/agents", "/work"]
         if one in (place.lines, place.moved):
             parts += ["/menus"]
         if one in (place.got, place.moved):

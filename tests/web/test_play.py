@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -233,30 +233,40 @@ def working(store: Store) -> Iterator[None]:
         thread.join(60)
 
 
-def test_market_from_upload_to_published_draw(tmp_path: Path) -> None:
-    with serving(tmp_path) as service, working(service.store), chromium() as browser:
+def test_market_from_upload_to_published_draw(tmp_path: Path, database_url: str) -> None:
+    with serving(database_url) as service, working(service.store), chromium() as browser:
         office = Office(browser, service.base, service.organiser_link())
         play_market(browser, service.base, office, tmp_path / "market")
         office.eyes.close()
 
 
-@pytest.mark.slow
-def test_both_rounds_as_served_by_the_command(tmp_path: Path) -> None:
+@contextmanager
+def command_serving(folder: Path) -> Iterator[tuple[str, str]]:
+    """Run ``fairlot serve`` with its worker; give its address and the organiser's link."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         port = door.getsockname()[1]
-    command = [sys.executable, "-m", "fairlot", "serve", "--database-url", f"sqlite:///{tmp_path}/served.db"]
-    served = subprocess.Popen(
-        [*command, "--port", str(port), "--organiser", "office", "--json"], stdout=subprocess.PIPE, text=True
-    )
-    try:
+    command = [sys.executable, "-m", "fairlot", "serve", "--database-url", f"sqlite:///{folder}/served.db"]
+    command += ["--port", str(port), "--organiser", "office", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
         assert served.stdout is not None
-        told = json.loads(served.stdout.readline())
-        with chromium() as browser:
-            office = Office(browser, told["address"], told["links"]["organiser"])
-            play_market(browser, told["address"], office, tmp_path / "market")
-            play_desk(browser, told["address"], office, tmp_path / "desk")
-            office.eyes.close()
-    finally:
-        os.kill(served.pid, signal.SIGINT)
-        served.wait(30)
+        document = ""
+        while not document.endswith("\n}\n"):
+            document += served.stdout.readline()
+        told = json.loads(document)
+        for _ in range(200):
+            with socket.socket() as knock:
+                if knock.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield told["address"], told["links"]["organiser"]
+        served.send_signal(signal.SIGINT)
+
+
+@pytest.mark.slow
+def test_both_rounds_as_served_by_the_command(tmp_path: Path) -> None:
+    with command_serving(tmp_path) as (base, link), chromium() as browser:
+        office = Office(browser, base, link)
+        play_market(browser, base, office, tmp_path / "market")
+        play_desk(browser, base, office, tmp_path / "desk")
+        office.eyes.close()

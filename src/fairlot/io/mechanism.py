@@ -1,10 +1,7 @@
 """The randomised mechanism behind published menus as tables.
 
 ``mechanism.csv``: ``agent,menu,weight``, what an agent's weights lack to 1 being that of no choice.
-``mechanism_menus.csv``: ``agent,menu,ray,chance,task,change``, how likely the ray is picked, and displacements at
-full extent. ``mechanism_prices.csv``: ``task,price``, what one more instance of a task is worth. Where a bound on
-all mechanisms was asked for, ``mechanism_bounds.csv``: ``agent,bound``, on what a menu for one member is worth at
-these prices.
+``mechanism_menus.csv``: ``agent,menu,ray,task,change``, displacements at full extent.
 """
 
 from __future__ import annotations
@@ -27,8 +24,6 @@ from fairlot.reallocation.value.acceptance import acceptance
 
 MECHANISM = "mechanism.csv"
 MECHANISM_MENUS = "mechanism_menus.csv"
-MECHANISM_PRICES = "mechanism_prices.csv"
-MECHANISM_BOUNDS = "mechanism_bounds.csv"
 
 
 def mechanism_files(design: Design) -> dict[str, bytes]:
@@ -49,20 +44,15 @@ def mechanism_files(design: Design) -> dict[str, bytes]:
         number[column.agent] += 1
         agent, menu = problem.agents[column.agent], str(number[column.agent])
         weights.append((agent, menu, f"{weight:.17g}"))
-        for k, (ray, chance) in enumerate(zip(column.changes, column.acceptance.tolist(), strict=True)):
+        for k, ray in enumerate(column.changes):
             name = LESS if column.remedial else f"ray{k + 1}"
             changes += [
-                (agent, menu, name, f"{chance:.17g}", problem.tasks[i], f"{ray[i]:.17g}")
-                for i in np.flatnonzero(ray).tolist()
+                (agent, menu, name, problem.tasks[i], f"{ray[i]:.17g}") for i in np.flatnonzero(ray).tolist()
             ]
-    files = {
+    return {
         MECHANISM: write_csv(("agent", "menu", "weight"), weights),
-        MECHANISM_MENUS: write_csv(("agent", "menu", "ray", "chance", "task", "change"), changes),
-        MECHANISM_PRICES: _pairs(("task", "price"), problem.tasks, mechanism.prices),
+        MECHANISM_MENUS: write_csv(("agent", "menu", "ray", "task", "change"), changes),
     }
-    if design.outer_bound is not None:
-        files[MECHANISM_BOUNDS] = _pairs(("agent", "bound"), problem.agents, design.outer_bound.gains)
-    return files
 
 
 def read_mechanism(folder: str | Path, problem: ReallocationProblem) -> RandomisedMechanism:
@@ -80,14 +70,9 @@ def read_mechanism(folder: str | Path, problem: ReallocationProblem) -> Randomis
     InvalidProblemError
         Listing every fault; where a file is missing, the method had no mechanism behind its menus.
     """
-    path = Path(folder)
-    return _parse(lambda name: (path / name).read_bytes(), problem)
-
-
-def _parse(read: Callable[[str], bytes], problem: ReallocationProblem) -> RandomisedMechanism:
-    issues: list[Issue] = []
-    weights = read_table(read, MECHANISM, issues)
-    moves = read_table(read, MECHANISM_MENUS, issues)
+    path, issues = Path(folder), list[Issue]()
+    weights = read_table(lambda name: (path / name).read_bytes(), MECHANISM, issues)
+    moves = read_table(lambda name: (path / name).read_bytes(), MECHANISM_MENUS, issues)
     if weights is None or moves is None or issues:
         raise InvalidProblemError(issues)
     if not (

@@ -36,7 +36,7 @@ def csrf_token(request: Connection) -> str:
     credential = request.scope.get(_CREDENTIAL)
     if not credential:
         credential = request.scope[_NEW_VISIT] = request.scope[_CREDENTIAL] = secrets.token_urlsafe(32)  # type: ignore[literal-required]
-    return _token(str(credential))
+    return form_token(str(credential))
 
 
 def csrf_field(request: Connection) -> Markup:
@@ -66,7 +66,7 @@ async def check_form(request: Request[Any, Any, Any], settings: Settings) -> Non
     if sent is None:
         sent = (await _form(request)).get(FIELD)
     credential = request.scope.get(_CREDENTIAL)
-    if not isinstance(sent, str) or not credential or not _same(sent, _token(str(credential))):
+    if not isinstance(sent, str) or not credential or not _same(sent, form_token(str(credential))):
         raise PermissionDeniedException(
             "This form is out of date. Go back, reload the page, and send it again."
         )
@@ -89,7 +89,8 @@ async def _form(request: Request[Any, Any, Any]) -> Mapping[str, Any]:
         raise ClientException("This form cannot be read.") from error
 
 
-def _token(credential: str) -> str:
+def form_token(credential: str) -> str:
+    """Return the token of forms that are sent with a credential: the secret of its cookie."""
     return hmac.new(credential.encode(), b"fairlot form", hashlib.sha256).hexdigest()
 
 

@@ -37,8 +37,6 @@ class Settings:
     base_url : str
         Where browsers reach the service; requests under any other name are refused, links begin with it, and
         where it is ``https`` cookies are sent over nothing else.
-    upload_limit : int
-        Bytes of one upload.
     rates : Rates
         Limits.
 
@@ -51,7 +49,6 @@ class Settings:
 
     database_url: str
     base_url: str = "http://127.0.0.1:8000"
-    upload_limit: int = 32 << 20
     rates: Rates = field(default_factory=Rates)
 
     def __post_init__(self) -> None:

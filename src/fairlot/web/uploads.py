@@ -17,6 +17,8 @@ from litestar.datastructures import UploadFile
 
 from fairlot.errors import InvalidProblemError, Issue
 
+LARGEST_BODY = 64 << 20
+"""Bytes of a request that carries files."""
 LARGEST = 256 << 20
 """Bytes that one upload may hold once unpacked."""
 MOST_FILES = 500

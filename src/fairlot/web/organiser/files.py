@@ -34,12 +34,11 @@ from fairlot.store import Store
 from fairlot.web.access import Access
 from fairlot.web.organiser.frame import Asked, download, round_page, who
 from fairlot.web.routing import FILE, RoundId, StoreIn, act, go, read
-from fairlot.web.uploads import packed, received
+from fairlot.web.uploads import LARGEST_BODY, packed, received
 
 SOURCE = "as-received"
 SEATS = "as-received-goods"
 """Names, without ending, under which a spreadsheet and its table of goods wait."""
-_UPLOAD = 64 << 20
 _SHOWN = 100
 """Rows of a table, and faults, that a page shows."""
 _EDITABLE = 256 << 10
@@ -85,7 +84,7 @@ def show_files(request: Asked, store: StoreIn, round_id: RoundId) -> Response[st
     return round_page(request, store, round_id, "files", files=listed, waiting=_source(found) is not None)
 
 
-@act("/o/{round_id:str}/files", Access.OPERATOR, request_max_body_size=_UPLOAD)
+@act("/o/{round_id:str}/files", Access.OPERATOR, request_max_body_size=LARGEST_BODY)
 def send_files(
     request: Asked,
     store: StoreIn,
@@ -97,7 +96,7 @@ def send_files(
     return go(f"/o/{round_id}/check")
 
 
-@act("/o/{round_id:str}/spreadsheet", Access.OPERATOR, request_max_body_size=_UPLOAD)
+@act("/o/{round_id:str}/spreadsheet", Access.OPERATOR, request_max_body_size=LARGEST_BODY)
 def send_spreadsheet(
     request: Asked,
     store: StoreIn,

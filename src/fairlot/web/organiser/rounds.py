@@ -39,11 +39,9 @@ from fairlot.web.access import Access
 from fairlot.web.organiser.frame import Asked, download, reached, round_page, who
 from fairlot.web.pages import page
 from fairlot.web.routing import FILE, RoundId, StoreIn, act, go, read
-from fairlot.web.uploads import packed, received
+from fairlot.web.uploads import LARGEST_BODY, packed, received
 
 KEEP = "keep"
-_UPLOAD = 64 << 20
-"""Bytes of a request that carries files; ``Settings.upload_limit`` may say less."""
 
 
 @dataclass
@@ -98,7 +96,7 @@ def begin_round(
     return go(f"/o/{made.id}/files")
 
 
-@act("/o/import", Access.ADMIN, request_max_body_size=_UPLOAD)
+@act("/o/import", Access.ADMIN, request_max_body_size=LARGEST_BODY)
 def import_folder(
     request: Asked,
     store: StoreIn,

@@ -68,7 +68,8 @@ class Bases(NamedTuple):
     """Copies, bases and duals of all agents; everything is changed in place.
 
     ``inverse[i]`` has a row per basic pair ``cols[i]`` and a column per binding row ``rows[i]``; ``held[i]``
-    lists the pairs that are not at 0.
+    lists the pairs that are not at 0. Unless ``stale``, an inverse is right at the prices ``paid[i]`` of
+    the basic pairs.
     """
 
     x: FloatArray
@@ -85,6 +86,8 @@ class Bases(NamedTuple):
     inverse: FloatArray
     n_held: IntArray
     held: IntArray
+    stale: BoolArray
+    paid: FloatArray
 
 
 class Rates(NamedTuple):
@@ -130,8 +133,8 @@ def gain_of(k: int, i: int, m: Data, b: Bases, price: FloatArray) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def factor(i: int, m: Data, b: Bases, price: FloatArray, work: FloatArray) -> bool:
-    """Invert an agent's basis and find her duals; False if it is singular."""
+def _invert(i: int, m: Data, b: Bases, price: FloatArray, work: FloatArray) -> bool:
+    """Invert an agent's basis; False if it is singular."""
     t = b.size[i]
     for r in range(t):
         for c in range(t):
@@ -158,6 +161,48 @@ def factor(i: int, m: Data, b: Bases, price: FloatArray, work: FloatArray) -> bo
     for c in range(t):
         for r in range(t):
             b.inverse[i, c, r] = work[c, t + r]
+    return True
+
+
+@njit(cache=True, error_model="numpy")
+def _follow(i: int, m: Data, b: Bases, price: FloatArray, work: FloatArray) -> bool:
+    """Bring an inverse to new prices, which are in one row of the basis; False if that loses digits."""
+    if not b.spent[i]:
+        return True
+    t = b.size[i]
+    at = 0
+    while b.rows[i, at] != MONEY:
+        at += 1
+    scale = 1.0
+    for c in range(t):
+        change = price[m.good[b.cols[i, c]]] - b.paid[i, c]
+        work[1, c] = change
+        scale += change * b.inverse[i, c, at]
+    if not 0.5 < scale < 2.0:
+        return False
+    for r in range(t):
+        drift = 0.0
+        for c in range(t):
+            drift += work[1, c] * b.inverse[i, c, r]
+        work[0, r] = drift / scale
+    for c in range(t):
+        held = b.inverse[i, c, at]
+        for r in range(t):
+            b.inverse[i, c, r] -= held * work[0, r]
+        b.paid[i, c] += work[1, c]
+    return True
+
+
+@njit(cache=True, error_model="numpy")
+def factor(i: int, m: Data, b: Bases, price: FloatArray, work: FloatArray) -> bool:
+    """Invert an agent's basis and find her duals; False if it is singular."""
+    t = b.size[i]
+    if b.stale[i] or not _follow(i, m, b, price, work):
+        if not _invert(i, m, b, price, work):
+            return False
+        b.stale[i] = False
+        for c in range(t):
+            b.paid[i, c] = price[m.good[b.cols[i, c]]]
     for a in range(m.node_start[i], m.node_start[i + 1]):
         b.y[a] = m.penalty[a] if b.bent[a] else 0.0
     b.alpha[i] = 0.0 if b.spent[i] else m.epsilon[i]
@@ -460,10 +505,8 @@ def first_event(
                 rate *= sign
                 if where == HIGH:
                     z, rate = -z, -rate
-                if rate >= -_RATE:
-                    continue
                 what = WANTED
-            if rate < -_RATE:
+            if rate < -_RATE and z <= -rate * (best + _TIED):
                 when = max(z, 0.0) / -rate
                 if when < best - _TIED or (when < best + _TIED and -rate > speed):
                     best, kind, which, speed = when, what, k, -rate

@@ -45,6 +45,7 @@ def exchange(i: int, leaving: int, entering: int, m: Data, b: Bases, total: Floa
     Where a leaving pair goes is left to the caller; a leaving slack binds at the bound that it is at.
     """
     n_rows = n_cols = b.size[i]
+    b.stale[i] = True
     if leaving >= 0:
         c = 0
         while b.cols[i, c] != leaving:
@@ -194,7 +195,7 @@ def crash(i: int, m: Data, b: Bases, price: FloatArray, total: FloatArray, left:
         if abs(total[a] - m.upper[a]) <= _AT or (not soft and abs(total[a] - m.lower[a]) <= _AT):
             rows[n_rows] = a
             n_rows += 1
-    b.spent[i], b.size[i] = False, 0
+    b.spent[i], b.size[i], b.stale[i] = False, 0, True
     table = np.empty((n_rows, n_free))
     for r in range(n_rows):
         for c in range(n_free):

@@ -62,17 +62,17 @@ from fairlot.pseudomarket.pivoting.agents import (
 from fairlot.pseudomarket.pivoting.demand import best_copies
 from fairlot.pseudomarket.pivoting.exchange import NOTHING, crash_all, exchange, replacement
 
-_MOST_PIECES = 1000
+_MOST_PIECES = 400
 _PROXIMAL, _FLAT = 1e-10, 1e-9
 _EXACT = 1e-13
-_ROUGH = 1e-8
+_ROUGH = 1e-7
 _LOST = 0.5
 _CORRECTIONS = 8
 _LONGER = 10.0
 _RATE = 1e-10
 _DUST = 1e-10
 """Price below which a row has none."""
-_LEAST_T = -4.0
+_LEAST_T = -0.5
 _MORE_HELD = 12
 _MOST_ASKED = 20
 """Agents who may choose anew at the old prices; where there are more the market is another one."""
@@ -151,6 +151,8 @@ class _Path:
             inverse=np.zeros((n, MOST_ROWS, MOST_ROWS)),
             n_held=np.zeros(n, dtype=np.int64),
             held=np.zeros((n, most_held), dtype=np.int64),
+            stale=np.ones(n, dtype=bool),
+            paid=np.zeros((n, MOST_ROWS)),
         )
         self.rates = Rates(
             np.zeros(c.n_pairs),
@@ -228,6 +230,7 @@ class _Path:
                 if released is None or not self._held(kind, which):
                     return None
             elif self.t >= 1.0:
+                self.bases.stale[:] = True
                 return self._point() if self._factor() and self._correct(1.0, _EXACT) else None
             else:
                 released = None
@@ -255,7 +258,8 @@ class _Path:
         width = len(self.rows) + len(self.supers)
         matrix = np.zeros((width, width))
         assemble(m, b, price, self.owner, self.supers, position, _PROXIMAL, _FLAT, matrix)
-        self._lu = dgetrf(matrix.T, overwrite_a=True)[:2]
+        if width:
+            self._lu = dgetrf(matrix.T, overwrite_a=True)[:2]
         self.factorisations += 1
         return True
 
@@ -304,7 +308,6 @@ class _Path:
 
     def _tangent(self) -> None:
         m, b, price = self.data, self.bases, self._prices()
-        self._total()
         self.q_rate, super_rate = self._solve(self.shift[self.rows], np.zeros(len(self.supers)))
         self.price_rate = self._of_goods(self.q_rate)
         self.rates.x[:] = 0.0

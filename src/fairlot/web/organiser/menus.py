@@ -31,11 +31,11 @@ from fairlot.rounds import (
     request_job,
     result,
     round_,
-    summary,
     upload,
 )
 from fairlot.store import Store
 from fairlot.web.access import Access
+from fairlot.web.organiser.facts import facts
 from fairlot.web.organiser.frame import Asked, reached, round_page, who
 from fairlot.web.organiser.work import minutes
 from fairlot.web.routing import RoundId, StoreIn, act, go, read
@@ -90,11 +90,9 @@ def show_menus(
     problem = _problem(store, round_id)
     design = result(store, round_id, Area.DESIGN)
     offers: tuple[MenuInWords, ...] = ()
-    facts: dict[str, Any] = {}
     n_offers = 0
     if MENUS in design:
         offers, n_offers = _in_words(design, agent.strip(), max(first, 0))
-        facts = {k: v for k, v in summary(store, round_id).items() if isinstance(v, str | int | float)}
     done = [job for job in jobs(store, round_id) if job.what in ("value", "design")]
     return round_page(
         request,
@@ -109,7 +107,7 @@ def show_menus(
         first=max(first, 0),
         shown=_SHOWN,
         agent=agent,
-        facts=facts,
+        facts=facts(design),
         jobs=done,
         value=next((job for job in done if job.what == "value" and job.ended), None),
         methods=METHODS if PAST_PICKS in read_back(store, round_id) else METHODS[:-1],

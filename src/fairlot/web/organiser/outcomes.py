@@ -22,10 +22,10 @@ from fairlot.rounds import (
     participants,
     result,
     round_,
-    summary,
 )
 from fairlot.web.access import Access
-from fairlot.web.organiser.frame import Asked, download, reached, round_page, who
+from fairlot.web.organiser.facts import facts
+from fairlot.web.organiser.frame import Asked, download, round_page, who
 from fairlot.web.routing import FILE, RoundId, StoreIn, act, go, read
 from fairlot.web.uploads import packed
 
@@ -48,11 +48,8 @@ class Who:
 @read("/o/{round_id:str}/outcome", Access.AUDITOR)
 def show_outcome(request: Asked, store: StoreIn, round_id: RoundId) -> Response[str]:
     """Show what came out, and what may be downloaded."""
-    found = round_(store, round_id)
-    facts = summary(store, round_id) if reached(found)["solved"] else {}
-    plain = {key: value for key, value in facts.items() if isinstance(value, str | int | float | bool)}
-    letters = reached(found)["solved"] and "letters.md" in result(store, round_id)
-    return round_page(request, store, round_id, "outcome", round=found, facts=plain, letters=letters)
+    files = result(store, round_id)
+    return round_page(request, store, round_id, "outcome", facts=facts(files), letters="letters.md" in files)
 
 
 @read("/o/{round_id:str}/lists/{format_:str}", Access.AUDITOR, media_type=FILE)

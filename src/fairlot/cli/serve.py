@@ -39,7 +39,7 @@ BaseOption = Annotated[
 DemoOption = Annotated[bool, typer.Option("--demo", help="Begin with a made-up round of each kind.")]
 OrganiserOption = Annotated[
     str | None,
-    typer.Option("--organiser", metavar="NAME", help="Print a one-time link to sign in with; made if new."),
+    typer.Option("--organiser", metavar="NAME", help="Only print a one-time link for NAME; made if new."),
 ]
 BackupOption = Annotated[
     Path | None, typer.Option("--backup", metavar="FILE", help="Only write a backup, while others serve.")
@@ -90,6 +90,11 @@ def serve(
             output.data({"backup": str(backup)})
             return
         address = base_url or f"http://{'127.0.0.1' if host == 'localhost' else host}:{port}"
+        if organiser is not None:
+            secret = sign_in_link(store, add_account(store, organiser, admin=True))
+            output.say(f"{address.rstrip('/')}/link/{secret}")
+            output.data({"organiser": organiser, "link": f"{address.rstrip('/')}/link/{secret}"})
+            return
         links: dict[str, str] = {}
         with store.reading() as tx:
             empty = not tx.accounts()
@@ -99,8 +104,8 @@ def serve(
             output.say("Making two rounds; all in them is invented ...")
             seeded = seed_demo(store)
             links = {"organiser": seeded.organiser, "agent": seeded.agent}
-        elif organiser is not None or empty:
-            who = add_account(store, organiser or "organiser", admin=True)
+        elif empty:
+            who = add_account(store, "organiser", admin=True)
             links = {"organiser": sign_in_link(store, who)}
         links = {name: f"{address.rstrip('/')}/link/{secret}" for name, secret in links.items()}
         _run(output, store, address, host, port, links)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from contextlib import suppress
 
@@ -55,7 +56,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.database_url is None:
         parser.error("which database? --database-url, or FAIRLOT_DATABASE_URL")
-    work(open_store(options.database_url), patience=options.patience, alone=options.alone)
+    try:
+        store = open_store(options.database_url)
+    except StoreError as error:
+        sys.exit(str(error))
+    work(store, patience=options.patience, alone=options.alone)
 
 
 if __name__ == "__main__":

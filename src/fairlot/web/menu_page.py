@@ -98,7 +98,12 @@ def amounts_words(amounts: Mapping[str, float], money: frozenset[str], words: Wo
     held = {task: amount for task, amount in amounts.items() if amount > 1e-9}
     if not held:
         return words.gettext("nothing")
-    listed = words.listed([f"{words.number(amount)} “{task}”" for task, amount in held.items()])
+    listed = words.listed(
+        [
+            words.gettext("%(amount)s “%(task)s”", amount=words.number(amount), task=task)
+            for task, amount in held.items()
+        ]
+    )
     work = [amount for task, amount in held.items() if task not in money]
     if len(work) < 2:
         return listed

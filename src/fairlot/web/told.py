@@ -35,8 +35,24 @@ NAMES = (
     marked("design"),
     marked("reallocate"),
     marked("report"),
+    marked("menus"),
+    marked("two-price"),
+    marked("bilateral"),
+    marked("robust"),
+    marked("past-picks"),
+    marked("ok"),
+    marked("warning"),
+    marked("fault"),
+    marked("agents"),
+    marked("goods"),
+    marked("people"),
+    marked("seats"),
+    marked("tasks"),
+    marked("quotas"),
+    marked("limits"),
+    marked("agents with values"),
 )
-"""Of states, kinds, roles and work."""
+"""Of states, kinds, roles, work and its methods, and of what a check counts and finds."""
 
 REFUSALS = (
     marked("This request cannot be read"),

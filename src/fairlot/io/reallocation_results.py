@@ -280,8 +280,9 @@ def reallocation_checks(files: Mapping[str, bytes]) -> list[Check]:
     -------
     list of Check
         ``input`` and ``published`` count faults; ``menus: ...`` or ``outcome: ...`` are those of
-        :mod:`fairlot.verify.reallocation`; ``lottery: ...`` say whether the lottery has the published
-        shares; ``summary`` whether the folder claims more of itself than was found.
+        :mod:`fairlot.verify.reallocation`, ``mechanism: ...`` those of :mod:`fairlot.verify.mechanism`;
+        ``lottery: ...`` say whether the lottery has the published shares; ``summary`` whether the folder
+        claims more of itself than was found.
     """
     problem, faults = _input(files)
     checks = [_count("input", faults)]
@@ -307,6 +308,8 @@ def reallocation_checks(files: Mapping[str, bytes]) -> list[Check]:
         ]
         if is_outcome:
             checks += _lottery(files, published)
+        else:
+            checks += _mechanism(files, problem)
     checks.append(_count("summary", _claims(files, certificate is not None and certificate.passed)))
     return checks
 
@@ -325,6 +328,22 @@ def _input(files: Mapping[str, bytes]) -> tuple[ReallocationProblem | None, list
         f"{INPUT}{name} is not canonical"
         for name in sorted(inputs.keys() | read.files.keys())
         if inputs.get(name) != read.files.get(name)
+    ]
+
+
+def _mechanism(files: Mapping[str, bytes], problem: ReallocationProblem) -> list[Check]:
+    """Recompute what a design claims of the mechanism behind its menus, where it tells enough."""
+    from fairlot.io.mechanism import MECHANISM_PRICES, mechanism_checks
+
+    if MECHANISM_PRICES not in files:
+        return []
+    try:
+        found = mechanism_checks(files, problem, read_menus(_table(files, MENUS), problem))
+    except FairlotError as error:
+        return [_count("mechanism: files", str(error).splitlines())]
+    return [
+        _count("mechanism: files", []),
+        *(Check(f"mechanism: {c.name}", c.residual, c.tolerance, c.witness) for c in found),
     ]
 
 

@@ -11,6 +11,7 @@
 ``draw: …``         after a commitment: what was frozen; after a draw: seed, assignment, bounds, record
 ``menus: …``        of a reallocation, instead of equilibrium and infeasibility: the design's menus, or
 ``outcome: …``      the outcome of the picks (:mod:`fairlot.verify.reallocation`)
+``mechanism: …``    of a design, the randomised mechanism behind it (:mod:`fairlot.verify.mechanism`)
 ==================  =====================================================================================
 
 A residual of the first four counts faults.
@@ -86,6 +87,11 @@ def verify_result(
     ResultFolderError
         If there is no result folder.
     """
+    from fairlot.io.partitioned_results import partitioned_checks
+
+    checks = partitioned_checks(folder, tol=tol)
+    if checks is not None:
+        return Verification(tuple(check.name for check in checks), tuple(checks))
     return verify_files(read_result(folder), tol=tol, commitment=commitment, salts=salts)
 
 

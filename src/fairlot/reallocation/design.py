@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fairlot.certificate import Certificate, Stats, Status
 from fairlot.errors import InvalidProblemError, Issue
+from fairlot.model.hierarchy import FloatArray
 from fairlot.model.menus import Menus
 from fairlot.model.tasks import ReallocationProblem
 from fairlot.parallel import Engine
@@ -47,6 +48,8 @@ class Design:
         One per agent.
     mechanism : RandomisedMechanism, optional
         The best mixture of menus for a large market; the menus are taken from those found for it.
+    prices : FloatArray, shape (n_tasks,), optional
+        What one more instance of each task is worth in that market.
     simulation : Simulation
         Drawn preferences, picks and selections under these menus: not the draws they were designed on.
     no_choice : NoChoice
@@ -71,6 +74,7 @@ class Design:
     problem: ReallocationProblem
     menus: Menus
     mechanism: RandomisedMechanism | None
+    prices: FloatArray | None
     simulation: Simulation
     no_choice: NoChoice
     first_best: FirstBest
@@ -238,6 +242,7 @@ def design_menus(
         problem=problem,
         menus=menus,
         mechanism=found.mechanism,
+        prices=found.prices,
         simulation=simulation,
         no_choice=best_without_choice(problem),
         first_best=first_best(problem, seed=seed),
@@ -256,6 +261,7 @@ class _Found:
 
     menus: Menus | None = None
     mechanism: RandomisedMechanism | None = None
+    prices: FloatArray | None = None
     bilateral: float | None = None
     bound: OuterBound | None = None
     steps: tuple[Simplification, ...] = ()
@@ -269,7 +275,7 @@ class _Found:
         fitted = fit_menus(
             market.problem, assigned.columns, options, seed=seed, deadline=deadline, reporter=reporter
         )
-        self.mechanism = RandomisedMechanism.of(market)
+        self.mechanism, self.prices = RandomisedMechanism.of(market), market.prices
         self.menus = AssignedMenus(market.problem, fitted.columns, assigned.saving).menus
         self.notes |= {
             "fitted_from": fitted.before,

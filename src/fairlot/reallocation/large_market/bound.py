@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from fairlot.model.hierarchy import FloatArray
 from fairlot.model.tasks import ReallocationProblem
 from fairlot.parallel import pmap
@@ -26,7 +28,7 @@ from fairlot.reallocation.support.support import support_function
 _KINDS = ("certified", "95%", "not certified")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OuterBound:
     """A bound on the large-market saving.
 
@@ -36,11 +38,17 @@ class OuterBound:
         The bound, against the endowment, over all members.
     kind : str
         ``certified``: proved; ``95%``: each agent's part holds with that confidence; ``not certified``: some
-        proof did not end in time, and this is no bound.
+        proof did not end in time, so that it is loose, or no bound.
+    prices : FloatArray, shape (n_tasks,)
+        That it was found at.
+    gains : FloatArray, shape (n_agents,)
+        Bounds on what a menu for one member is worth at these prices, beyond keeping.
     """
 
     saving: float
     kind: str
+    prices: FloatArray
+    gains: FloatArray
 
 
 def outer_bound(
@@ -79,8 +87,9 @@ def outer_bound(
         n_jobs=workers.n_jobs,
         reporter=reporter,
     )
-    saving = sum(float(size) * gain for size, (gain, _) in zip(problem.sizes, parts, strict=True))
-    return OuterBound(saving, max((kind for _, kind in parts), key=_KINDS.index))
+    gains = np.array([gain for gain, _ in parts])
+    kind = max((kind for _, kind in parts), key=_KINDS.index)
+    return OuterBound(float(problem.sizes @ gains), kind, np.array(prices), gains)
 
 
 def _part(

@@ -165,7 +165,7 @@ def _supervise(database_url: str, ended: threading.Event) -> None:
     environment = {**os.environ, "FAIRLOT_DATABASE_URL": database_url}  # no password among the arguments
     while not ended.is_set():
         worker = subprocess.Popen(
-            [sys.executable, "-m", "fairlot.rounds.worker"],
+            [sys.executable, "-m", "fairlot.rounds.worker", "--beside", str(os.getpid())],
             env=environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,

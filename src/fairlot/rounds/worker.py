@@ -21,8 +21,8 @@ PATIENCE = 15.0
 _PAUSE = 0.3
 
 
-def work(store: Store, *, patience: float = PATIENCE, alone: bool = False) -> None:
-    """Do what there is to do, until whoever started this process is gone.
+def work(store: Store, *, patience: float = PATIENCE, beside: int | None = None) -> None:
+    """Do what there is to do; once whoever started this process is gone, only what has begun.
 
     Parameters
     ----------
@@ -30,10 +30,9 @@ def work(store: Store, *, patience: float = PATIENCE, alone: bool = False) -> No
         The database.
     patience : float
         Seconds without a beat after which a job is begun again.
-    alone : bool
-        Go on without whoever started it.
+    beside : int, optional
+        The process that started this one, by its id; without one, go on for ever.
     """
-    started_by = os.getppid()
     watch = Watch(patience)
     while True:
         found = None
@@ -42,7 +41,7 @@ def work(store: Store, *, patience: float = PATIENCE, alone: bool = False) -> No
             if found is not None:
                 run(store, found)
         if found is None:
-            if os.getppid() != started_by and not alone:
+            if beside is not None and os.getppid() != beside:
                 return
             time.sleep(_PAUSE)
 
@@ -52,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m fairlot.rounds.worker", description=__doc__)
     parser.add_argument("--database-url", default=os.environ.get("FAIRLOT_DATABASE_URL"))
     parser.add_argument("--patience", type=float, default=PATIENCE)
-    parser.add_argument("--alone", action="store_true", help="go on when whoever started it has ended")
+    parser.add_argument("--beside", type=int, metavar="PID", help="end after this process, which started it")
     options = parser.parse_args()
     if options.database_url is None:
         parser.error("which database? --database-url, or FAIRLOT_DATABASE_URL")
@@ -60,7 +59,7 @@ def main() -> None:
         store = open_store(options.database_url)
     except StoreError as error:
         sys.exit(str(error))
-    work(store, patience=options.patience, alone=options.alone)
+    work(store, patience=options.patience, beside=options.beside)
 
 
 if __name__ == "__main__":

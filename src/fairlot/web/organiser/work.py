@@ -123,7 +123,7 @@ def report_policy(document: str) -> str:
     return (
         f"default-src 'none'; script-src {hashes or chr(39) + 'none' + chr(39)}; style-src 'unsafe-inline'; "
         "img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; "
-        "sandbox allow-scripts allow-downloads allow-modals"
+        "sandbox allow-scripts allow-forms allow-downloads allow-modals"
     )
 
 

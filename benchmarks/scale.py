@@ -4,11 +4,12 @@
 each, half of the agents with a lower quota in their department; ``--sizes 1000000`` the large one. Every
 line is a run in processes of its own: agents; workers (0: all in one process); parts; status; factorisations;
 largest residual of the certificate; wall seconds; processor seconds of the driver and of all workers; share
-of all processor seconds that is the driver's, and so serial; peak memory of all processes in MB, shared
-pages counted in each; workers lost.
+of all processor seconds that is the driver's, and so serial; peak memory of all processes in MB, pages
+that they share counted in each; workers lost.
 
-``--workers 0 1 2`` compares numbers of workers, ``--engine`` says where they are, ``--kill`` kills a worker on
-the way and finishes, ``--out FILE.json`` keeps all runs. Exponents are fitted where there are several sizes.
+``--workers 0 1 2`` compares numbers of workers, ``--engine`` says where they are, ``--kill`` kills a worker
+on the way and finishes, ``--out FILE.json`` keeps all runs. Exponents are fitted where there are several
+sizes.
 """
 
 from __future__ import annotations

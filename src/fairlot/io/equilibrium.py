@@ -72,7 +72,7 @@ def equilibrium_files(
     files = {f"{INPUT}{name}": data for name, data in inputs.items()}
     prices, row_prices, shares = equilibrium.prices, equilibrium.row_prices, equilibrium.shares
     if prices is not None and row_prices is not None and shares is not None:
-        files |= _priced(market, prices, row_prices)
+        files |= price_files(market, prices, row_prices)
         files["shares.csv"] = shares_csv(shares, "good")
     if lottery is not None:
         files["lottery.json"] = lottery.to_json()
@@ -164,23 +164,8 @@ def read_equilibrium(files: Mapping[str, bytes]) -> PublishedEquilibrium:
         Listing what cannot be read.
     """
     market = published_market(files)
-    if "prices.csv" not in files:
-        expected = "a solved market (summary.json says what this is)"
-        raise InvalidProblemError([Issue("no prices in this result", "prices.csv", expected=expected)])
     issues: list[Issue] = []
-    prices = np.zeros(market.n_goods)
-    row_prices = np.zeros(market.n_goods + len(market.limits))
-    table = _table(files, "prices.csv", ("good", "price", "capacity_price"), issues)
-    if table is not None:
-        at = _positions(table, "good", market.goods, issues, complete=True)
-        prices[at] = numbers(table, "price", FINITE, issues)
-        row_prices[at] = numbers(table, "capacity_price", FINITE, issues)
-    table = _table(files, "limits.csv", ("limit", "price"), issues)
-    if table is not None:
-        if list(table["limit"]) == _limit_names(market):
-            row_prices[market.n_goods :] = numbers(table, "price", FINITE, issues)
-        else:
-            issues.append(Issue("not the limits of the input, in their order", table.file))
+    prices, row_prices = read_prices(files, market, issues)
     matrix = sp.csr_array((market.n_agents, market.n_goods))
     table = _table(files, "shares.csv", ("agent", "good", "share"), issues)
     if table is not None:
@@ -197,7 +182,37 @@ def read_equilibrium(files: Mapping[str, bytes]) -> PublishedEquilibrium:
     )
 
 
-def _priced(market: PseudoMarket, prices: FloatArray, row_prices: FloatArray) -> dict[str, bytes]:
+def read_prices(
+    files: Mapping[str, bytes], market: PseudoMarket, issues: list[Issue]
+) -> tuple[FloatArray, FloatArray]:
+    """Read the prices of goods, and of capacities and limits; what cannot be read goes to ``issues``.
+
+    Raises
+    ------
+    InvalidProblemError
+        If there are no prices.
+    """
+    if "prices.csv" not in files:
+        expected = "a solved market (summary.json says what this is)"
+        raise InvalidProblemError([Issue("no prices in this result", "prices.csv", expected=expected)])
+    prices = np.zeros(market.n_goods)
+    row_prices = np.zeros(market.n_goods + len(market.limits))
+    table = _table(files, "prices.csv", ("good", "price", "capacity_price"), issues)
+    if table is not None:
+        at = _positions(table, "good", market.goods, issues, complete=True)
+        prices[at] = numbers(table, "price", FINITE, issues)
+        row_prices[at] = numbers(table, "capacity_price", FINITE, issues)
+    table = _table(files, "limits.csv", ("limit", "price"), issues)
+    if table is not None:
+        if list(table["limit"]) == _limit_names(market):
+            row_prices[market.n_goods :] = numbers(table, "price", FINITE, issues)
+        else:
+            issues.append(Issue("not the limits of the input, in their order", table.file))
+    return prices, row_prices
+
+
+def price_files(market: PseudoMarket, prices: FloatArray, row_prices: FloatArray) -> dict[str, bytes]:
+    """Write the prices of goods and of limits."""
     of_goods = zip(market.goods, prices.tolist(), row_prices[: market.n_goods].tolist(), strict=True)
     of_limits = zip(_limit_names(market), row_prices[market.n_goods :].tolist(), strict=True)
     return {

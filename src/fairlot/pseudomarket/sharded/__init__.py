@@ -2,6 +2,13 @@
 
 from fairlot.pseudomarket.sharded.part import PartSpecification
 from fairlot.pseudomarket.sharded.solve import ShardedEquilibrium, keep_shares, solve_shards
-from fairlot.pseudomarket.sharded.split import split_market
+from fairlot.pseudomarket.sharded.split import joined_equilibrium, split_market
 
-__all__ = ["PartSpecification", "ShardedEquilibrium", "keep_shares", "solve_shards", "split_market"]
+__all__ = [
+    "PartSpecification",
+    "ShardedEquilibrium",
+    "joined_equilibrium",
+    "keep_shares",
+    "solve_shards",
+    "split_market",
+]

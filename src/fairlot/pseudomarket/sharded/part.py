@@ -117,6 +117,12 @@ class Setting:
     wanted: IntArray
 
 
+def id_hashes(ids: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """Hash ids to 64 bits: enough to tell, without the ids, whether one is there twice."""
+    digests = b"".join(hashlib.blake2b(one.encode(), digest_size=8).digest() for one in ids)
+    return np.frombuffer(digests, dtype=np.uint64)
+
+
 def build_part(specification: PartSpecification) -> Part:
     """Build a part, on the worker that is to own it."""
     source = specification.source
@@ -156,7 +162,6 @@ class Part:
         if compiled is None:
             compiled = compile_market(market)
         taken = np.bincount(market.pair_good, compiled.forced, minlength=market.n_goods)
-        ids = b"".join(hashlib.blake2b(agent.encode(), digest_size=8).digest() for agent in market.agents)
         return Survey(
             goods=market.goods,
             capacities=market.capacities,
@@ -168,7 +173,7 @@ class Part:
             money=float(market.budgets.sum()),
             taken=np.asarray(compiled.rows @ taken),
             wanted=np.bincount(compiled.good, minlength=market.n_goods),
-            ids=np.frombuffer(ids, dtype=np.uint64),
+            ids=id_hashes(market.agents),
         )
 
     def settle(self, setting: Setting) -> float:

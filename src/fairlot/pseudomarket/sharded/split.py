@@ -1,4 +1,4 @@
-"""Cut a market into parts of its agents."""
+"""Cut a market into parts of its agents, and put what came of them together."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import scipy.sparse as sp
 
+from fairlot.certificate import Status
 from fairlot.model.constraints import Members
 from fairlot.model.market import PseudoMarket
+from fairlot.model.shares import RandomAllocation
+from fairlot.pseudomarket.equilibrium import Claim, Equilibrium, publish
+from fairlot.pseudomarket.sharded.solve import ShardedEquilibrium
+from fairlot.verify.equilibrium import verify_equilibrium
 
 
 def split_market(market: PseudoMarket, n_parts: int) -> list[PseudoMarket]:
@@ -66,3 +72,24 @@ def _part(market: PseudoMarket, first: int, last: int) -> PseudoMarket:
         limits=market.limits,
         title=market.title,
     )
+
+
+def joined_equilibrium(market: PseudoMarket, found: ShardedEquilibrium) -> Equilibrium:
+    """Put the parts' shares together again, and have the whole verified as one.
+
+    Parameters
+    ----------
+    market : PseudoMarket
+        The market that :func:`split_market` cut.
+    found : ShardedEquilibrium
+        With the shares that it keeps by default.
+    """
+    shares = RandomAllocation(
+        market.agents, market.goods, sp.vstack([part.matrix for part in found.kept], format="csr")
+    )
+    tol = float(found.stats.parameters["tol"])
+    certificate = verify_equilibrium(market, found.prices, shares, row_prices=found.row_prices, tol=tol)
+    claim = Claim(found.prices, found.row_prices, shares, certificate, found.stats.method)
+    missed = Status.UNCERTIFIED if found.status is Status.CERTIFIED else found.status
+    status = Status.CERTIFIED if certificate.passed else missed
+    return publish(market, claim, status, found.stats)

@@ -36,6 +36,17 @@ test: lint
 test-full: lint
 	$(BIN)/pytest -n $(WORKERS) --doctest-modules src tests
 
+# The oldest versions that pyproject.toml allows (needs uv): tests of every room, in an environment of their own.
+LOWEST := .venv-lowest/bin/python
+test-lowest:
+	uv venv --quiet --clear --python $(PYTHON) .venv-lowest
+	uv pip compile --quiet pyproject.toml --resolution lowest-direct -o .venv-lowest/requirements.txt
+	uv pip install --quiet --python $(LOWEST) -r .venv-lowest/requirements.txt \
+	  pytest pytest-xdist hypothesis pandas matplotlib networkx jsonschema
+	uv pip install --quiet --python $(LOWEST) --no-deps -e .
+	$(LOWEST) -m pytest -n $(WORKERS) -m "not slow" tests/io tests/cli tests/model tests/lottery tests/draw tests/plot \
+	  tests/report tests/verify tests/reallocation tests/pseudomarket/test_solve_equilibrium.py
+
 # Hostile input on every reader, with figures: FUZZ_SECONDS=600 ENGINE=hypothesis make fuzz
 fuzz: .venv/installed
 	$(BIN)/python tests/fuzz/run.py --seconds $${FUZZ_SECONDS:-120} --engine $${ENGINE:-random}
@@ -48,4 +59,4 @@ lock:
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
 
 clean:
-	rm -rf .venv demo-result docs/_build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest demo-result docs/_build .pytest_cache .mypy_cache .ruff_cache

@@ -199,7 +199,7 @@ def test_verify_nothing(tmp_path: Path, fairlot: Fairlot) -> None:
 def test_explain(result: Path, fairlot: Fairlot) -> None:
     done = fairlot("explain", result, "--agent", "s1")
     assert done.code == 0
-    assert done.out.startswith("s1: you had 1 of money")
+    assert done.out.startswith("s1: you had 1 unit of money")
     rows = [line.split()[0] for line in done.out.splitlines()[-5:]]
     assert rows[0] == "good"
     assert set(rows[1:]) == {"LOGIC-1", "LOGIC-2", "ETHICS", "OPTICS"}

@@ -29,7 +29,7 @@ def test_satiated_agent_is_told_so() -> None:
     reasons = {line.good: line.reason for line in why.lines}
     assert reasons == {"good1": Reason.CERTAIN, "good2": Reason.FULL, "good3": Reason.WORTHLESS}
     assert next(line.quota for line in why.lines if line.good == "good2") == "quota 'load'"
-    assert any("sufficed" in sentence for sentence in why.sentences())
+    assert any("Your money was enough" in sentence for sentence in why.sentences())
 
 
 def test_each_reason_and_the_money_it_rests_on() -> None:

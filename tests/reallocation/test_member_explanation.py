@@ -44,14 +44,14 @@ def test_every_reason_has_its_words(swap):
         "eve": Reason.NO_CHOICE,
     }
     text = {member: "\n".join(why.sentences()) for member, why in reasons.items()}
-    assert "ann: you had 4 *abuse* and 4 *neglect* (8 in all)." in text["ann"]
+    assert "ann: you had 4 *abuse* and 4 *neglect* (8 instances in all)." in text["ann"]
     assert "You get 50% of that exchange." in text["ann"]
     assert "what others picked no more fits yours" in text["ann"]
-    assert "So you get 6 *abuse* and 2 *neglect* (8 in all)." in text["ann"]
+    assert "So you get 6 *abuse* and 2 *neglect* (8 instances in all)." in text["ann"]
     assert "nobody is moved beyond her pick" in text["bob"]
     assert "You could have picked:\n- `n`: Have 2 fewer *abuse* and get 2 more *neglect*" in text["cat"]
     # two of abuse more at dan's desk cost 4 more; whoever makes room for it saves 4 at most
-    assert "by +4, and that of the others" in text["dan"]
+    assert "by +4 cost units, and that of the others" in text["dan"]
     assert "There was nothing to choose for you this time" in text["eve"]
     assert reasons["dan"].own_cost == 4
 
@@ -88,7 +88,7 @@ def test_reasons_are_the_signs_of_the_reduced_costs():
 
 def test_the_draw_and_what_is_not_drawn(swap):
     text = "\n".join(explained(swap, "ann", drawn={"abuse": 6, "neglect": 2}).sentences())
-    assert "The draw gave you 6 *abuse* and 2 *neglect* (8 in all)." in text
+    assert "The draw gave you 6 *abuse* and 2 *neglect* (8 instances in all)." in text
     paid = ReallocationProblem.from_arrays(
         [[2, 2.5]] * 2,
         [[1, 3], [3, 1]],

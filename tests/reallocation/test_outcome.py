@@ -346,10 +346,10 @@ def test_transfers_are_paid_as_expected_and_not_drawn():
 def test_menus_in_words():
     problem, menus = swap()
     page = menu_words(problem, menus, "ann")
-    assert "You now have 2 *abuse* and 2 *neglect* (4 in all)." in page
+    assert "You now have 2 *abuse* and 2 *neglect* (4 instances in all)." in page
     assert "- `keep`: You may keep what you have." in page
     assert "- `b`: Have 2 fewer *abuse* and get 3 more *neglect* (or any smaller exchange" in page
-    assert "Nobody can give you more than you accept here." in page
+    assert "Nobody can give you more than you accept here" in page
     assert "- `less`: Have less: up to 1 fewer *abuse* and 1 fewer *neglect*" in menu_words(
         problem, menus, "eve"
     )
@@ -367,7 +367,7 @@ def test_letters_in_words():
     problem, menus = swap()
     outcome = reallocate(problem, menus, {"ann": "a", "bob": "a"})
     text = letter(outcome, "ann")
-    assert "You had 2 *abuse* and 2 *neglect* (4 in all)." in text
+    assert "You had 2 *abuse* and 2 *neglect* (4 instances in all)." in text
     assert "You picked `a`: Have 2 fewer *neglect* and get 1.5 more *abuse*" in text
     assert "You get 100% of that exchange." in text
     assert "| abuse | 2 | 3.5 | +1.5 |" in text

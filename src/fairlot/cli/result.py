@@ -102,7 +102,7 @@ def _tell(output: Output, explanation: Explanation) -> None:
     for paragraph in explanation.sentences():
         output.say(paragraph)
         output.say()
-    rows: list[tuple[str, ...]] = [("good", "value", "price", "leaves", "share", "why")]
+    rows: list[tuple[str, ...]] = [("good", "points", "price (money)", "points left", "copies", "why")]
     for line in explanation.lines:
         why = f"{line.reason.value} ({line.quota})" if line.quota else line.reason.value
         numbers = map(_number, (line.value, line.price, line.left, line.share))

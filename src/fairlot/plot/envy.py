@@ -52,9 +52,49 @@ def plot_envy(
     the same budget where it is above 1. Where quotas cross it is the mean, over the bundles of k's lottery,
     of the best use that i could make of each. Empty where no part meets her lower bounds.
     """
+    chosen, ratio = envy_table(equilibrium, most=most, lottery=lottery)
+    return draw_envy(equilibrium.market, chosen, ratio, axes(ax))
+
+
+def draw_envy(market: PseudoMarket, chosen: IntArray, ratio: FloatArray, ax: Axes) -> Axes:
+    """Draw what :func:`envy_table` computed.
+
+    Parameters
+    ----------
+    market : PseudoMarket
+        Whose agents they are.
+    chosen, ratio
+        From there.
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    """
+    image = ax.imshow(ratio, cmap=SHADES, vmin=0.0, vmax=max(1.0, float(np.nanmax(ratio, initial=1.0))))
+    shade_bar(ax, image, "value of the other's lottery / of her own")
+    label = "agents (lowest budget first)"
+    name_ticks(ax, [market.agents[i] for i in chosen], label, "x")
+    name_ticks(ax, [market.agents[i] for i in chosen], label, "y")
+    return ax
+
+
+def envy_table(
+    equilibrium: Solved, *, most: int = 60, lottery: Lottery | None = None
+) -> tuple[IntArray, FloatArray]:
+    """Compute what :func:`plot_envy` draws.
+
+    Parameters
+    ----------
+    equilibrium, most, lottery
+        As there.
+
+    Returns
+    -------
+    chosen : IntArray, shape (n,)
+        Positions of the agents drawn.
+    ratio : FloatArray, shape (n, n)
+        Value of the column's lottery to the row's agent, relative to her own; NaN where there is none.
+    """
     _, shares = solved_part(equilibrium)
     market = equilibrium.market
-    ax = axes(ax)
     order = np.argsort(market.budgets, kind="stable")
     chosen = order[np.unique(np.linspace(0, market.n_agents - 1, min(most, market.n_agents)).astype(int))]
     if market.crossings:
@@ -68,12 +108,7 @@ def plot_envy(
         worth = uses(market, open_trees(market), shares.matrix, chosen)
     own = np.diag(worth)[:, None]
     ratio = np.divide(worth, own, out=np.full_like(worth, np.nan), where=own > 0)
-    image = ax.imshow(ratio, cmap=SHADES, vmin=0.0, vmax=max(1.0, float(np.nanmax(ratio, initial=1.0))))
-    shade_bar(ax, image, "value of the other's lottery / of her own")
-    label = "agents (lowest budget first)"
-    name_ticks(ax, [market.agents[i] for i in chosen], label, "x")
-    name_ticks(ax, [market.agents[i] for i in chosen], label, "y")
-    return ax
+    return chosen, ratio
 
 
 def _uses_of_bundles(

@@ -151,7 +151,7 @@ def plot_shares(equilibrium: Solved, ax: Axes | None = None) -> Axes:
     table = shares.to_array()[:, columns]
     rows = np.lexsort((-table.max(axis=1), table.argmax(axis=1)))
     most = max(1.0, float(table.max(initial=0.0)))
-    image = ax.imshow(table[rows], aspect="auto", cmap=SHADES, vmin=0.0, vmax=most, interpolation="nearest")
+    image = ax.imshow(table[rows], aspect="auto", cmap=SHADES, vmin=0.0, vmax=most)
     shade_bar(ax, image, "expected copies")
     name_ticks(ax, [market.goods[j] for j in columns], "goods (dearest first)", "x")
     name_ticks(ax, [market.agents[i] for i in rows], "agents (by what they hold most of)", "y")
@@ -204,5 +204,5 @@ def plot_supply(equilibrium: Solved, ax: Axes | None = None) -> Axes:
         )
     say(ax, y="copies")
     name_ticks(ax, [market.goods[j] for j in order], "goods (dearest first)", "x")
-    legend(ax, loc="upper right")
+    legend(ax, above=True)
     return ax

@@ -107,7 +107,9 @@ def say(ax: Axes, x: str = "", y: str = "", title: str = "") -> None:
         ax.set_title(_wrapped(title, width), fontsize="medium")
 
 
-def legend(ax: Axes, title: str = "", *, loc: Literal["best", "upper left", "upper right"] = "best") -> None:
+def legend(
+    ax: Axes, title: str = "", *, loc: Literal["best", "upper left"] = "best", above: bool = False
+) -> None:
     """Explain the lines: within the picture if they are few and it is wide, else above it.
 
     Parameters
@@ -117,10 +119,12 @@ def legend(ax: Axes, title: str = "", *, loc: Literal["best", "upper left", "upp
         Of the picture.
     loc : str
         Where within the picture.
+    above : bool
+        Above it in any case.
     """
     labels = ax.get_legend_handles_labels()[1]
     width = _inches(ax)[0]
-    if len(labels) <= 4 and width >= _NARROW:
+    if len(labels) <= 4 and width >= _NARROW and not above:
         ax.legend(frameon=False, fontsize="small", loc=loc)
         say(ax, title=title)
         return

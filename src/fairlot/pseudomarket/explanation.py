@@ -26,6 +26,34 @@ from fairlot.verify.branching import best_lotteries
 from fairlot.verify.demand import Demand, best_affordable
 
 _CLOSE = 1e-7
+_CHECK = (
+    "You can check all of this. Your points are those you entered. The prices are published and the same for "
+    "everybody. The draw was made from the copies listed here. The command fairlot verify recomputes every "
+    "number above, and the draw itself."
+)
+"""What she can check."""
+
+
+def number_words(number: float) -> str:
+    """Write an amount as people do: whole thousands with commas, else four digits; what is rounding is 0.
+
+    Parameters
+    ----------
+    number : float
+        The amount.
+
+    Examples
+    --------
+    >>> number_words(181.8491), number_words(25012.3), number_words(-1e-12)
+    ('181.8', '25,012', '0')
+    """
+    number = round(number, 9) + 0.0
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
+
+
+def _of(number: float, unit: str) -> str:
+    words = number_words(number)
+    return f"{words} {unit}{'' if words == '1' else 's'}"
 
 
 class Reason(StrEnum):
@@ -102,36 +130,37 @@ class Explanation:
     def sentences(self) -> list[str]:
         """Return the explanation in plain words, one paragraph an entry."""
         had = (
-            f"{self.agent}: you had {self.budget:g} of money that is worth nothing outside. With it you "
-            "could buy any lottery over bundles of goods you accept, within your quotas, whose average "
-            "price is at most that."
+            f"{self.agent}: you had {_of(self.budget, 'unit')} of money. It only counts here and is "
+            "worth nothing outside. You could spend it on any goods you accept, within your quotas. You can "
+            "also buy a part of a copy: half a copy is one chance in two of getting it."
         )
+        if not self.lines:
+            nothing = "You accept none of the goods, so there was nothing to buy, and you get nothing."
+            return [had, nothing, _CHECK]
         got = (
-            f"Your lottery costs {self.cost:.4g} on average and is worth {self.utility:.6g} points to "
-            f"you. The best lottery you could afford at these prices is worth {self.best:.6g}."
+            f"What you bought costs {_of(self.cost, 'unit')} of money on average and is worth "
+            f"{_of(self.utility, 'point')} to you. Nothing that you could afford at these prices is "
+            f"worth more than {_of(self.best, 'point')}."
         )
         if not any(line.share > 0 for line in self.lines):
-            got += " It is the empty one: you get nothing."
+            got = "You bought nothing and get nothing: the last column says why, good by good."
         if self.money_value == 0:
-            rule = "Your money sufficed for the best you can ask for, and you pay the least it can cost."
+            rule = "Your money was enough for the best you may have, and you pay the least it can cost."
         else:
+            worth = _of(self.money_value, "point")
             rule = (
-                f"A unit of money more would have brought you {self.money_value:.4g} points. So a good "
-                f"leaves you its points less {self.money_value:.4g} times its price. You get the goods "
-                "that leave most, as far as your quotas reach; where several leave the same, the lottery "
-                "decides among them."
+                f"One more unit of money would have brought you {worth}. So take a good's points, and take "
+                f"off {worth} for every unit of money that it costs: the more is left, the better the deal "
+                "for you. You get the best deals, as far as your quotas allow. Where two are equally good, "
+                "you may get a part of each."
             )
         paragraphs = [had, got, rule]
         if self.drawn is not None:
-            names = [good if copies == 1 else f"{copies} × {good}" for good, copies in self.drawn]
+            names = [good if copies == 1 else f"{copies} copies of {good}" for good, copies in self.drawn]
             paragraphs.append(
                 f"The draw gave you {', '.join(names)}." if names else "The draw gave you nothing this time."
             )
-        paragraphs.append(
-            "You can check that your row of the values is what you entered, that the prices are the "
-            "published ones, the same for all, and that your shares are those the draw was made from; "
-            "fairlot verify recomputes every number above and the draw itself."
-        )
+        paragraphs.append(_CHECK)
         return paragraphs
 
     def to_dict(self) -> dict[str, Any]:

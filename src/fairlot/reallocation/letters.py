@@ -88,9 +88,9 @@ def menu_words(problem: ReallocationProblem, menus: Menus, agent: str) -> str:
     lines += [f"- `{ray.name}`: {ray_words(problem.tasks, ray)}" for ray in menu.rays]
     lines += [
         "",
-        "Pick an exchange if you would rather have it than keep what you have, and only then. Nobody can give "
-        "you more than you accept here, and what others pick does not change that. This menu was fixed before "
-        "anybody picked. An *instance* is one piece of work: a case, a ticket, a shift.",
+        "Pick an exchange if you would rather have it than keep what you have, and only then. Nobody can "
+        "give you more than you accept here, and what others pick does not change that. This menu was fixed "
+        "before anybody picked. An *instance* is one piece of work: a case, a ticket, a shift.",
     ]
     return "\n".join(lines)
 

@@ -11,14 +11,10 @@ from fairlot.io.assignment import drawn_copies
 from fairlot.io.equilibrium import PublishedEquilibrium, read_equilibrium
 from fairlot.model.lotteries import Lottery
 from fairlot.plot import plot_lottery, plot_prices, plot_shares, plot_supply
+from fairlot.plot.envy import draw_envy, envy_table
 from fairlot.plot.markets import wanted_for_free
-from fairlot.pseudomarket.explanation import demand_at, explain_agent
-from fairlot.report.pictures import Picture, draw_svg
-
-
-def number(value: float) -> str:
-    """Write a number as people read it; what is rounding is 0."""
-    return f"{round(float(value), 9) + 0.0:.4g}"
+from fairlot.pseudomarket.explanation import demand_at, explain_agent, number_words
+from fairlot.report.pictures import Picture, Row, picture
 
 
 def market_facts(files: Mapping[str, bytes], summary: Mapping[str, Any]) -> list[str]:
@@ -29,9 +25,10 @@ def market_facts(files: Mapping[str, bytes], summary: Mapping[str, Any]) -> list
     priced = int((found.prices > 0).sum())
     facts = [
         f"{market.n_agents:,} agents share {seats:,} copies of {market.n_goods:,} goods; "
-        f"{given:,.6g} copies are given in expectation.",
-        f"{priced} goods have a price; the dearest costs {number(found.prices.max(initial=0.0))}, "
-        f"where the mean budget is {number(market.budgets.mean())}. Money is worth nothing outside.",
+        f"{given:,.6g} copies are given on average.",
+        f"{priced:,} goods have a price; the dearest costs "
+        f"{number_words(found.prices.max(initial=0.0))} units of money, where people had "
+        f"{number_words(market.budgets.mean())} units of money on average. Money is worth nothing outside.",
     ]
     satiated = summary.get("satiated")
     if satiated is not None:
@@ -44,61 +41,92 @@ def market_pictures(files: Mapping[str, bytes], *, private: bool) -> list[Pictur
     found = read_equilibrium(files)
     market = found.market
     wanted, given = wanted_for_free(market), np.asarray(found.shares.matrix.sum(axis=0)).ravel()
-    table = [
-        (good, number(found.prices[j]), f"{market.capacities[j]}", number(given[j]), f"{wanted[j]}")
+    table: list[Row] = [
+        (good, float(found.prices[j]), int(market.capacities[j]), float(given[j]), int(wanted[j]))
         for j, good in enumerate(market.goods)
     ]
-    header = ("good", "price", "copies there are", "copies given", "wanted for free")
+    header = (
+        "good",
+        "price of a copy (units of money)",
+        "copies there are",
+        "copies given on average",
+        "copies wanted if all were free",
+    )
     pictures = [
-        Picture(
+        picture(
             "Prices and popularity",
             "Each dot is a good: the further right, the more copies people would take if everything were "
             "free, per copy there is; the higher, the dearer.",
-            draw_svg("Prices and popularity", lambda ax: plot_prices(found, ax)),
+            lambda ax: plot_prices(found, ax),
             header,
             table,
         ),
-        Picture(
+        picture(
             "Supply, demand and what was given",
             "For each good, dearest first: copies there are (outline), copies given (filled), and copies "
             "people would take if everything were free (dash).",
-            draw_svg("Supply, demand and what was given", lambda ax: plot_supply(found, ax)),
+            lambda ax: plot_supply(found, ax),
             header,
             table,
         ),
     ]
+    lottery = Lottery.from_json(files["lottery.json"]) if "lottery.json" in files else None
     if not private:
         pictures.append(_shares(found))
-    if "lottery.json" in files:
-        lottery = Lottery.from_json(files["lottery.json"])
-        chance = lottery.fraction[lottery.fraction > 0] / lottery.denominator
-        counts, edges = np.histogram(chance, bins=10, range=(0.0, 1.0))
-        pictures.append(
-            Picture(
-                "What is left to chance",
-                "How many pairs of an agent and a good get their last copy by lottery, by its probability.",
-                draw_svg("What is left to chance", lambda ax: plot_lottery(lottery, ax)),
-                ("probability", "pairs"),
-                [(f"{edges[k]:.1f} to {edges[k + 1]:.1f}", f"{counts[k]}") for k in range(10)],
-            )
-        )
+        if not market.crossings or (lottery is not None and lottery.terms is not None):
+            pictures.append(_envy(found, lottery))
+    if lottery is not None:
+        pictures.append(_chance(lottery))
     return pictures
 
 
 def _shares(found: PublishedEquilibrium) -> Picture:
     matrix = found.shares.matrix
-    largest = np.argsort(-matrix.data, kind="stable")[:200]
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return Picture(
+    agents, goods = found.market.agents, found.market.goods
+    owner = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return picture(
         "Expected copies",
-        "Agents down, goods across, dearest first: the lighter a cell, the more of a copy the agent gets in "
-        "expectation.",
-        draw_svg("Expected copies", lambda ax: plot_shares(found, ax)),
-        ("agent", "good", "expected copies"),
+        "Agents down, goods across, dearest first: the lighter a cell, the more of a copy the agent gets on "
+        "average.",
+        lambda ax: plot_shares(found, ax),
+        ("agent", "good", "copies on average"),
         [
-            (found.market.agents[rows[k]], found.market.goods[matrix.indices[k]], number(matrix.data[k]))
-            for k in largest
+            (agents[i], goods[j], float(share))
+            for i, j, share in zip(owner.tolist(), matrix.indices.tolist(), matrix.data, strict=True)
         ],
+    )
+
+
+def _envy(found: PublishedEquilibrium, lottery: Lottery | None) -> Picture:
+    chosen, ratio = envy_table(found, lottery=lottery)
+    names = [found.market.agents[i] for i in chosen]
+    some = (
+        "" if len(names) == found.market.n_agents else f" {len(names)} agents, evenly chosen, stand for all."
+    )
+    return picture(
+        "Who would envy whom",
+        "Each row is an agent: how much the lottery of each other one would be worth to her, where her own "
+        f"counts 1. Above 1 she would envy somebody; empty where it would break her quotas.{some}",
+        lambda ax: draw_envy(found.market, chosen, ratio, ax),
+        ("agent", "the other", "worth of the other's lottery, where her own counts 1"),
+        [
+            (mine, other, float(ratio[i, k]))
+            for i, mine in enumerate(names)
+            for k, other in enumerate(names)
+            if np.isfinite(ratio[i, k])
+        ],
+    )
+
+
+def _chance(lottery: Lottery) -> Picture:
+    chance = lottery.fraction[lottery.fraction > 0] / lottery.denominator
+    counts, edges = np.histogram(chance, bins=20, range=(0.0, 1.0))
+    return picture(
+        "What is left to chance",
+        "How many pairs of an agent and a good get their last copy by lottery, by its probability.",
+        lambda ax: plot_lottery(lottery, ax),
+        ("probability, from (%)", "to (%)", "pairs of an agent and a good"),
+        [(round(100 * edges[k]), round(100 * edges[k + 1]), int(counts[k])) for k in range(len(counts))],
     )
 
 
@@ -114,12 +142,15 @@ def market_lookup(files: Mapping[str, bytes]) -> dict[str, Any]:
         lines = [
             [
                 line.good,
-                number(line.value),
-                number(line.price),
-                number(line.share),
+                number_words(line.value),
+                number_words(line.price),
+                number_words(line.share),
                 f"{line.reason.value} ({line.quota})" if line.quota else line.reason.value,
             ]
             for line in why.lines
         ]
         entries[agent] = {"text": why.sentences(), "rows": lines}
-    return {"header": ["good", "your points", "price", "expected copies", "why"], "agents": entries}
+    return {
+        "header": ["good", "worth to you (points)", "price (units of money)", "copies on average", "why"],
+        "agents": entries,
+    }

@@ -63,7 +63,7 @@ def report_page(
     pictures: list[Picture] = []
     lookup: dict[str, Any] = {"header": [], "agents": {}}
     if reallocation:
-        facts, pictures = task_facts(files, summary), task_pictures(files)
+        facts, pictures = task_facts(files, summary), task_pictures(files, private=private)
     elif solved:
         facts, pictures = market_facts(files, summary), market_pictures(files, private=private)
     else:
@@ -90,6 +90,9 @@ def report_page(
         unseen=checked.unseen,
         statement=checked.statement,
         pictures=pictures,
+        tables=_script_json(
+            [{"name": one.name, "header": one.header, "rows": list(one.rows)} for one in pictures]
+        ),
         lookup=_script_json(lookup),
         names=sorted(lookup["agents"]),
         private=private,

@@ -7,12 +7,12 @@
     if (parent) parent.append(element);
     return element;
   };
-  const table = (header, rows, parent) => {
+  const table = (label, header, rows, parent) => {
     const box = make("div", undefined, parent);
     box.className = "scroll";
     box.tabIndex = 0;
     box.setAttribute("role", "region");
-    box.setAttribute("aria-label", "Details");
+    box.setAttribute("aria-label", label);
     const whole = make("table", undefined, box);
     const head = make("tr", undefined, make("thead", undefined, whole));
     header.forEach((name) => (make("th", name, head).scope = "col"));
@@ -37,11 +37,34 @@
         return;
       }
       found.text.forEach((paragraph) => {
-        make("p", paragraph, answer).style.whiteSpace = "pre-line";
+        const line = make("p", undefined, answer);
+        line.style.whiteSpace = "pre-line";
+        // The letters' own marks: *task* and `pick`.
+        paragraph.split(/(\*[^*]+\*|`[^`]+`)/).forEach((part, k) => {
+          if (k % 2) make(part[0] === "*" ? "em" : "code", part.slice(1, -1), line);
+          else line.append(part);
+        });
       });
-      if (found.rows.length) table(header, found.rows, answer);
+      if (found.rows.length) table(`Table of ${id}`, header, found.rows, answer);
     });
   }
+
+  const cell = (value) => {
+    // What a spreadsheet would run is text to it.
+    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  document.querySelectorAll("button[data-table]").forEach((button) => {
+    button.addEventListener("click", () => {
+      const { name, header, rows } = data("table-data")[Number(button.dataset.table)];
+      const lines = [header, ...rows].map((line) => `${line.map(cell).join(",")}\n`);
+      const link = make("a");
+      link.href = URL.createObjectURL(new Blob(lines, { type: "text/csv" }));
+      link.download = name;
+      link.click();
+      URL.revokeObjectURL(link.href);
+    });
+  });
 
   const row = document.getElementById("open-row");
   if (row) {
@@ -90,7 +113,7 @@
       const passed = results.every((result) => result.passed);
       const verdict = make("p", passed ? "✓ The draw checks." : "✗ The draw does NOT check.", answer);
       verdict.className = passed ? "good" : "bad";
-      table(["check", "found"], results.map(({ name, passed: good, note }) =>
+      table("Checks of the draw", ["check", "found"], results.map(({ name, passed: good, note }) =>
         [`${good ? "✓" : "✗"} ${name}`, note || (good ? "as it should be" : "")]), answer);
     });
   }

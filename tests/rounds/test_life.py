@@ -1,3 +1,4 @@
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -65,6 +66,23 @@ def test_a_pseudomarket_from_draft_to_archive(store: Store, tmp_path: Path) -> N
     entries = rounds.log(store, made.id)
     assert rounds.verify_log(entries, frozen_head(entries)) == []
     assert rounds.read_log((tmp_path / "out" / "log.jsonl").read_bytes()) == entries[:-1]
+
+
+def test_the_log_can_be_checked_as_the_operations_page_says(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    round_id = open_market(store)
+    page = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    lines = rounds.log_lines(rounds.log(store, round_id))
+    Path("log.jsonl").write_bytes(lines)
+    exec(script, {"noted": rounds.head(store, round_id)})
+    with pytest.raises(AssertionError):
+        exec(script, {"noted": "1" * 64})
+    Path("log.jsonl").write_bytes(lines.replace(b'"Ada"', b'"Eve"', 1))
+    with pytest.raises(AssertionError):
+        exec(script, {"noted": rounds.head(store, round_id)})
 
 
 def frozen_head(entries: tuple[rounds.LogEntry, ...]) -> str:

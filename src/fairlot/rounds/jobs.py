@@ -142,8 +142,10 @@ def run(store: Store, asked: Job) -> bool:
             messages: tuple[str, ...] = () if done is None else done.messages
         except _SupersededError:
             return True
-        except (FairlotError, ValueError, ArithmeticError, MemoryError, RuntimeError) as error:
-            done, messages = None, tuple(str(error).splitlines()) or (type(error).__name__,)
+        except FairlotError as error:
+            done, messages = None, tuple(str(error).splitlines())
+        except Exception as error:  # whatever it is, the organiser hears of it and the worker goes on
+            done, messages = None, (f"the work stopped: {type(error).__name__}: {error}",)
     _hand_in(store, seen, attempt, (area, inputs), done, messages)
     return True
 

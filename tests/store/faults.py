@@ -94,7 +94,7 @@ def kill_runs(folder: Path, runs: int, seed: int = 0, batch: int = 50) -> Counts
         shutil.copyfile(template, path)
         promised: dict[tuple[str, int], str] = {}
         for run in range(first, min(first + batch, runs)):
-            acks = _killed(f"sqlite:///{path}", round_id, run, chance.expovariate(1 / 0.15))
+            acks = _killed(f"sqlite:///{path}", round_id, run, chance.expovariate(1 / 0.4))
             for line in acks:
                 agent, version, receipt = line.split()
                 promised[agent, int(version)] = receipt

@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
 from typing import Any
 
 from litestar.connection import ASGIConnection, Request
+from litestar.datastructures.multi_dicts import FormMultiDict
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import ClientException, PermissionDeniedException
 from litestar.types import Scope
@@ -63,17 +63,20 @@ async def check_form(request: Request[Any, Any, Any], settings: Settings) -> Non
     ) not in ("same-origin", "none"):
         raise PermissionDeniedException("This form came from another site.")
     sent = request.headers.get(HEADER)
+    form = FormMultiDict({})
     if sent is None:
-        sent = (await _form(request)).get(FIELD)
+        form = await _form(request)
+        sent = form.get(FIELD)
     credential = request.scope.get(_CREDENTIAL)
     if not isinstance(sent, str) or not credential or not _same(sent, form_token(str(credential))):
+        await form.close()  # files that came with it
         raise PermissionDeniedException(
             "This form is out of date. Go back, reload the page, and send it again."
         )
     await _form(request)
 
 
-async def _form(request: Request[Any, Any, Any]) -> Mapping[str, Any]:
+async def _form(request: Request[Any, Any, Any]) -> FormMultiDict:
     """Read the form, once; whoever asks again gets what was read.
 
     Raises
@@ -82,7 +85,7 @@ async def _form(request: Request[Any, Any, Any]) -> Mapping[str, Any]:
         If it cannot be read: what it says of its encoding is not true.
     """
     if request.content_type[0] not in _FORMS:
-        return {}
+        return FormMultiDict({})
     try:
         return await request.form()
     except (UnicodeError, LookupError) as error:

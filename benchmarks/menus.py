@@ -4,7 +4,7 @@
 
 Each line: agents and tasks, workers, the saving found (share of the status quo's cost), the pseudo-gap (to
 what the menus found would allow; not a bound), the first best beside it, rounds, menus found, seconds,
-processor seconds of this process (workers have their own), peak memory. ``--hospital`` adds the
+processor seconds of this process (workers have their own), peak memory, why the search ended. ``--hospital`` adds the
 demonstration: 40 doctors by 6 types of cases, with caps; no choice, matched pairs, menus, and what is
 realised with 1 and more copies of everybody. Support functions have a benchmark of their own:
 ``python -m benchmarks.support``.
@@ -18,6 +18,7 @@ import time
 
 import numpy as np
 
+from fairlot.certificate import Status
 from fairlot.model.beliefs import Beliefs
 from fairlot.model.tasks import Caps, ReallocationProblem
 from fairlot.reallocation.design import design_menus, search_pricers
@@ -27,6 +28,13 @@ from fairlot.reallocation.large_market.replicas import study_replicas
 from fairlot.reallocation.simulation import simulate
 from fairlot.reallocation.value.bilateral import best_bilateral_trades
 from fairlot.reallocation.value.no_choice import best_without_choice, first_best
+
+
+_ENDED = {
+    Status.UNCERTIFIED: "gap closed",  # of the search, which proves nothing
+    Status.TIME_LIMIT: "time limit",
+    Status.ITERATION_LIMIT: "round limit",
+}
 
 
 def made_up(n_agents: int, n_tasks: int, seed: int = 0, caps: Caps | None = None) -> ReallocationProblem:
@@ -57,7 +65,7 @@ def run(n_agents: int, n_tasks: int, jobs: int, tol: float, limit: float) -> Non
     print(
         f"{n_agents:>6} x {n_tasks:<3} {jobs:>4} {100 * market.saving / total:>8.2f} "
         f"{100 * market.pseudo_gap:>8.2f} {100 * ceiling:>8.1f} {len(market.rounds):>6} "
-        f"{len(market.columns):>6} {seconds:>8.1f} {used:>8.1f} {memory:>6.0f}  {market.status.value}",
+        f"{len(market.columns):>6} {seconds:>8.1f} {used:>8.1f} {memory:>6.0f}  {_ENDED[market.status]}",
         flush=True,
     )
 
@@ -109,7 +117,7 @@ def main() -> None:
         workers = Workers("joblib", jobs)
         generate_columns(small, search_pricers(small), tol=0.1, max_iter=2, workers=workers)
     names = ("agents x tasks", "jobs", "saving %", "gap %", "first %", "rounds", "menus", "s", "cpu s", "MB")
-    print("{:>12} {:>4} {:>8} {:>8} {:>8} {:>6} {:>6} {:>8} {:>8} {:>6}".format(*names))
+    print("{:>12} {:>4} {:>8} {:>8} {:>8} {:>6} {:>6} {:>8} {:>8} {:>6}  ended by".format(*names))
     for size in arguments.sizes:
         n_agents, n_tasks = map(int, size.split("x"))
         for jobs in arguments.jobs:

@@ -208,6 +208,23 @@ def test_the_bound_is_above_every_mixture_and_meets_it_where_menus_are_exact():
     assert far.saving >= found.outer_bound.saving * (1 - 1e-9)
 
 
+@pytest.mark.parametrize("n_tasks", [3, pytest.param(4, marks=pytest.mark.slow)])
+def test_osp_proposition2_certified_bound_of_more_tasks_is_near_the_best_mixture(n_tasks):
+    rng = np.random.default_rng(n_tasks)
+    samples = Beliefs.from_samples(rng.uniform(0.5, 1.5, (96, 2, n_tasks)))
+    problem = random_problem(rng, 2, n_tasks, samples, sizes=[2, 1])
+    found = design_menus(problem, bound=True, draws=5, tol=1e-4)
+    # every agent's support function is proved within 1% of her gain, or 2% for four tasks
+    assert found.outer_bound.kind == "certified"
+    assert found.large_market_saving <= found.outer_bound.saving * (1 + 1e-9)
+    assert found.outer_bound.saving <= found.large_market_saving * 1.05
+    assert_allclose(found.outer_bound.saving, problem.sizes @ found.outer_bound.gains, rtol=1e-12)
+    assert_allclose(found.outer_bound.prices, found.prices, rtol=0, atol=0)
+    # at any prices no mixture is worth more: the dual program
+    other = outer_bound(problem, found.prices * rng.uniform(0.9, 1.1, n_tasks))
+    assert other.saving >= found.large_market_saving * (1 - 1e-9)
+
+
 def test_at_any_time_there_are_menus():
     problem = random_problem(np.random.default_rng(6), 5, 3)
     found = design_menus(problem, time_limit=0, draws=5)

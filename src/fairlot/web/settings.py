@@ -21,7 +21,7 @@ class Rates:
         Requests of one network address, requests of one account, wrong secrets of one address.
     """
 
-    address: int = 30_000
+    address: int = 60_000
     account: int = 300
     guesses: int = 60
 

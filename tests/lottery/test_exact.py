@@ -233,3 +233,16 @@ def test_the_report_names_what_changed_most():
     assert_allclose(report.total_change, 5e-10, rtol=1e-6)
     assert_allclose(report.largest_set_change, 4e-10, rtol=1e-6)
     assert report.set_name == "agent 'b'"
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("big", [1e8, 5e8, 2e9])
+def test_totals_of_very_many_copies_stay_what_they_are(big, seed):
+    shares = np.random.default_rng(seed).random((8, 6))
+    for _ in range(300):
+        shares *= 8 * big / 6 / shares.sum(axis=0)
+        shares *= (big / shares.sum(axis=1))[:, None]
+    given = RandomAllocation([f"a{i}" for i in range(8)], [f"g{j}" for j in range(6)], sp.csr_array(shares))
+    lottery = lottery_from_shares(given)
+    totals = lottery.agent_sets.totals(lottery.whole, lottery.fraction, lottery.denominator)
+    assert sorted(total / lottery.denominator for total in totals if total) == [big] * 8 + [8 * big]

@@ -34,6 +34,7 @@ from fairlot.model.lotteries import MAX_DENOMINATOR, UNDECLARED, CellSets, Kind,
 from fairlot.model.shares import RandomAllocation
 
 FLOAT_DENOMINATOR = 2**52
+_MOST_NEAR = 0.25  # copies from a whole number up to which a total may mean it
 _NOISE = 2**16  # imbalances up to here, 1.5e-11 copies, are what sums of floats leave
 
 
@@ -188,7 +189,8 @@ def _repaired(
     totals = inner[:-1] + outer
     flow = np.concatenate([fraction, np.array([total % d for total in totals], dtype=np.int64)])
     size = np.concatenate([np.zeros(len(copies)), np.array([total / d for total in totals])])
-    near = (tol * d * np.maximum(size, 1.0)).astype(np.int64)
+    # Of very many copies the relative tolerance is more than one: then what is nearest is meant.
+    near = (d * np.minimum(tol * np.maximum(size, 1.0), _MOST_NEAR)).astype(np.int64)
     flow[flow >= d - near] = d
     flow[flow <= near] = 0
     n_nodes, tail, head = edges(agent_sets, good_sets)

@@ -4,10 +4,10 @@
 
 Each line: agents and tasks, workers, the saving found (share of the status quo's cost), the pseudo-gap (to
 what the menus found would allow; not a bound), the first best beside it, rounds, menus found, seconds,
-processor seconds of this process (workers have their own), peak memory, why the search ended. ``--hospital`` adds the
-demonstration: 40 doctors by 6 types of cases, with caps; no choice, matched pairs, menus, and what is
-realised with 1 and more copies of everybody. Support functions have a benchmark of their own:
-``python -m benchmarks.support``.
+processor seconds of this process (workers have their own), peak memory, why the search ended.
+``--hospital`` adds the demonstration: 40 doctors by 6 types of cases, with caps; no choice, matched pairs,
+menus, and what is realised with 1 and more copies of everybody. Support functions have a benchmark of their
+own: ``python -m benchmarks.support``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from fairlot.reallocation.large_market.replicas import study_replicas
 from fairlot.reallocation.simulation import simulate
 from fairlot.reallocation.value.bilateral import best_bilateral_trades
 from fairlot.reallocation.value.no_choice import best_without_choice, first_best
-
 
 _ENDED = {
     Status.UNCERTIFIED: "gap closed",  # of the search, which proves nothing

@@ -267,6 +267,7 @@ def solve_into(
                 seed=seed,
                 reporter=reporter,
             )
+        reporter.stage("lottery")
         lottery = _lottery(equilibrium)
     # With seats added it is another problem that was solved: that one is published as the input.
     inputs = read.files if equilibrium.market is read.problem else problem_files(equilibrium.market)

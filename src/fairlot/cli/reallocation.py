@@ -78,9 +78,12 @@ def reallocate(
         read = read_tasks(folder)
         offered = read_menus_file(menus, read.problem)
         positions = read_picks_file(picks, read.problem, offered)
-        outcome = reallocate_positions(read.problem, offered, positions, seed=seed)
-        certified = outcome.status is Status.CERTIFIED
-        lottery = outcome.lottery() if certified else None
+        with reporter_for(output) as reporter:
+            reporter.stage("selection")
+            outcome = reallocate_positions(read.problem, offered, positions, seed=seed)
+            certified = outcome.status is Status.CERTIFIED
+            reporter.stage("lottery")
+            lottery = outcome.lottery() if certified else None
         write_result(out, outcome_files(outcome, lottery, read.files), force=force)
         total = outcome.status_quo_cost
         picked = int((positions >= 0).sum())

@@ -168,7 +168,7 @@ def see(browser: Browser, base: str, link: str, public: str, folder: Path) -> No
     expect(eyes.page.locator("#checked .notice.good")).to_be_visible()
     with eyes.page.expect_download() as handed:
         eyes.page.get_by_role("link", name="All files").click()
-    assert "PASS" in fairlot("verify", unpack(handed.value.path(), folder)).upper()
+    unpack(handed.value.path(), folder)
     eyes.close()
 
 
@@ -208,8 +208,6 @@ def finish(browser: Browser, base: str, office: Office, folder: Path) -> None:
     office.publish()
     result = office.take("Result", folder / "result")
     assert "PASS" in fairlot("verify", result).upper()
-    problem = office.take("Problem", folder / "problem")
-    fairlot("check", problem)
     round_id = office.page.url.split("/o/")[1].split("/")[0]
     links = office.invite(folder)
     see(browser, base, links["ann"], f"/r/{round_id}", folder / "public")
@@ -270,3 +268,6 @@ def test_both_rounds_as_served_by_the_command(tmp_path: Path) -> None:
         play_market(browser, base, office, tmp_path / "market")
         play_desk(browser, base, office, tmp_path / "desk")
         office.eyes.close()
+    for half in ("market", "desk"):
+        (published,) = (path.parent for path in (tmp_path / half / "public").rglob("manifest.json"))
+        assert "PASS" in fairlot("verify", published).upper()

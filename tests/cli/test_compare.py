@@ -50,3 +50,17 @@ def test_names_that_cannot_be_are_refused_before_the_work(
     done = fairlot("compare", problem, "--out", tmp_path / "none" / "table.txt")
     assert done.code == 2
     assert len(done.err.splitlines()) == 2
+
+
+def test_what_is_almost_zero_has_no_sign() -> None:
+    from fairlot.cli.compare import _figure
+    from fairlot.cli.reallocation import saving_words
+
+    assert [_figure(number, 5, 2) for number in (-1e-9, -0.0, 0.004, -0.01)] == [
+        " 0.00",
+        " 0.00",
+        " 0.00",
+        "-0.01",
+    ]
+    assert saving_words(-0.0, 5.0) == "0 (0.00%)"
+    assert saving_words(-1e-7, 5.0).endswith("(0.00%)")

@@ -137,4 +137,5 @@ def _costs(output: Output, rows: tuple[Row, ...]) -> None:
 
 
 def _figure(number: float | None, width: int, digits: int, scale: float = 1.0) -> str:
-    return f"{'-':>{width}}" if number is None else f"{number * scale:{width}.{digits}f}"
+    # z: what is rounded to zero has no sign
+    return f"{'-':>{width}}" if number is None else f"{number * scale:z{width}.{digits}f}"

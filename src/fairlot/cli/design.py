@@ -273,7 +273,7 @@ def _say_simulation(output: Output, found: Simulation, total: float) -> dict[str
     )
     for name, saving in zip(("least", "5%", "median", "95%", "most"), quantiles, strict=True):
         output.say(f"  {name:<8} {saving_words(saving, total):>20}")
-    output.say(f"Load as people see it themselves: {100 * float(found.load_changes.mean()):+.2f}%")
+    output.say(f"Load as people see it themselves: {100 * float(found.load_changes.mean()):+z.2f}%")
     return {
         "replicas": found.replicas,
         "mean_saving": found.mean,

@@ -207,8 +207,8 @@ def headline(problem: ReallocationProblem, folder: Path) -> str:
 
 def saving_words(saving: float, total: float) -> str:
     """Write a saving, and its share of the cost."""
-    share = f" ({100 * saving / abs(total):.2f}%)" if total else ""
-    return f"{saving:,.5g}{share}"
+    share = f" ({100 * saving / abs(total):z.2f}%)" if total else ""
+    return f"{saving:z,.5g}{share}"
 
 
 def say_certified(output: Output, status: Status, certificate: Certificate, what: str) -> None:

@@ -297,6 +297,8 @@ def test_every_answer_carries_the_headers(service, opened, owner):
 def test_one_shape_of_error(service, opened, owner):
     page = owner.get(f"/o/{NOBODY_HERE}")
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    for path in ("/nothing", "/api/nothing", "/static/nothing", "/sign-in/"):
+        assert "<main" in owner.get(path).text, path
     told = owner.get(f"/o/{NOBODY_HERE}", accept="application/json")
     assert told.headers["content-type"].startswith("application/problem+json")
     assert set(told.json()) == {"type", "title", "status", "detail", "issues"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from litestar import Litestar, Request, Router
+from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import CacheControlHeader, State
 from litestar.di import Provide
+from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.static_files import create_static_files_router
@@ -79,7 +80,11 @@ def create_app(settings: Settings, store: Store | None = None) -> Litestar:
             use_handler_docstrings=True,
             render_plugins=[_Document(path="/openapi.json")],
             openapi_router=Router(
-                "/api", route_handlers=[], include_in_schema=False, opt={ACCESS: Access.PUBLIC}
+                "/api",
+                route_handlers=[],
+                include_in_schema=False,
+                opt={ACCESS: Access.PUBLIC},
+                after_request=_in_our_shape,
             ),
         ),
         logging_config=None,
@@ -93,6 +98,13 @@ class _Document(JsonRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         return super().render(request, with_pages(openapi_schema))
+
+
+async def _in_our_shape(response: Response[Any]) -> Response[Any]:
+    """Put this service's page in the place of the framework's where there is nothing."""
+    if response.status_code == NotFoundException.status_code:
+        raise NotFoundException
+    return response
 
 
 def with_pages(document: dict[str, Any]) -> dict[str, Any]:

@@ -77,6 +77,9 @@ class PathSystem(Protocol[M, R]):
     def project(self, state: M, step: M, length: float, mu: float) -> M:
         """Take a step of some length and return to the products at μ."""
 
+    def mend(self, state: M, residual: R, mu: float) -> M | None:
+        """Bring agents back whom a step threw far off; None if nobody is moved."""
+
     def relative_size(self, state: M, step: M) -> float:
         """Largest change of a variable relative to itself."""
 
@@ -166,6 +169,11 @@ def line_search(
         trial_residual = system.residual(trial, mu)
         if falls(system.merit(trial_residual), before, length, mu):
             return trial, trial_residual, length
+        mended = system.mend(trial, trial_residual, mu)
+        if mended is not None:
+            trial_residual = system.residual(mended, mu)
+            if falls(system.merit(trial_residual), before, length, mu):
+                return mended, trial_residual, length
         length *= 0.5
     return None
 
@@ -204,6 +212,9 @@ def centre(
         (_FIRST_STEPS, _FIRST_STEPS, _FIRST_HALVINGS) if patient else (_STEPS, _SHORT_STEPS, HALVINGS)
     )
     residual = system.residual(state, mu)
+    mended = system.mend(state, residual, mu)
+    if mended is not None:
+        state, residual = mended, system.residual(mended, mu)
     short = 0
     for steps in range(max_steps + 1):
         if effort.spent:

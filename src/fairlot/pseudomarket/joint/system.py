@@ -233,6 +233,10 @@ class JointSystem:
         )
         return State(primal, dual, state.free + length * step.free)
 
+    def mend(self, state: State, residual: Residual, mu: float) -> State | None:
+        """Leave agents where a step has taken them."""
+        return None
+
     def relative_size(self, state: State, step: State) -> float:
         """Largest change of a variable relative to itself; infinite if the step is not finite."""
         return float(largest_ratio(step.primal, state.primal))

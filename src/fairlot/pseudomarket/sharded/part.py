@@ -25,6 +25,7 @@ from fairlot.pseudomarket.joint.newton import AgentSteps, Offer
 from fairlot.pseudomarket.joint.solve import LOWER_MONEY, deprived_agents
 from fairlot.pseudomarket.joint.start import fair_copies, prices_of_money, rough_state
 from fairlot.pseudomarket.joint.system import JointSystem, Residual, State
+from fairlot.pseudomarket.sharded.outliers import Owners, mend_outliers
 from fairlot.pseudomarket.sharded.polishing import PartPolish
 from fairlot.verify.demand import best_affordable
 from fairlot.verify.parts import PartFindings, examine_part
@@ -194,6 +195,7 @@ class Part:
             self._epsilon = prices_of_money(self._compiled)
             self._alone = None
             self._system = self._new_system()
+            self._owners = Owners(self._system)
         return float(fair_copies(self._compiled).sum())
 
     def _new_system(self) -> JointSystem:
@@ -259,6 +261,15 @@ class Part:
     def project(self, state: int, step: int, length: float, mu: float, slot: int) -> None:
         """Take a step of some length and return to the products at μ."""
         self._held[slot] = self._system.project(self._state(state), self._state(step), length, mu)
+
+    def mend(self, state: int, residual: int, mu: float, slot: int) -> bool:
+        """Bring agents back whom a step threw far off; whether there were any."""
+        at, found = self._state(state), self._held[residual]
+        if not isinstance(found, Residual):
+            raise TypeError(residual)
+        mended = mend_outliers(self._system, self._owners, at, found, mu)
+        self._held[slot] = at if mended is None else mended
+        return mended is not None
 
     def relative_size(self, state: int, step: int) -> float:
         """Largest change of a variable relative to itself."""

@@ -126,6 +126,12 @@ class ShardedSystem:
         self.crew.ask("project", state.slot, step.slot, length, mu, there.slot)
         return there
 
+    def mend(self, state: Held, residual: HeldResidual, mu: float) -> Held | None:
+        """Bring agents back whom a step threw far off; None if there are none."""
+        there = Held(self, self.new_slot(), state.primal, state.dual)
+        mended = self.crew.ask("mend", state.slot, residual.slot, mu, there.slot)
+        return there if any(mended) else None
+
     def relative_size(self, state: Held, step: Held) -> float:
         """Largest change of a variable relative to itself; infinite if the step is not finite."""
         return float(max(self.crew.ask("relative_size", state.slot, step.slot)))

@@ -19,7 +19,7 @@ from fairlot.errors import InvalidProblemError, Issue
 from fairlot.io.formats.columns import understand
 from fairlot.io.formats.mapping import ColumnMapping, read_mapping, write_mapping
 from fairlot.io.formats.sheet import read_sheet
-from fairlot.io.formats.spreadsheet import spreadsheet_draft
+from fairlot.io.formats.spreadsheet import capacity_columns, spreadsheet_draft
 from fairlot.io.problem import parse_problem_files, read_problem
 from fairlot.io.template import template_files
 from fairlot.model.market import PseudoMarket
@@ -168,6 +168,12 @@ def test_goods_whose_ids_are_numbers() -> None:
     seats = "course,capacity\n101,1\n102,1\n"
     market = imported(text, ColumnMapping(load=1), capacities=seats)
     assert pairs(market) == {("s1", "101"): 2, ("s1", "102"): 1}
+
+
+def test_sections_of_courses_are_the_goods() -> None:
+    seats = "section,capacity,course\nChess,2,GAMES\nChoir,2,MUSIC\nGo,1,GAMES\n"
+    table = read_sheet(seats.encode(), "seats.csv").table
+    assert capacity_columns(table) == ("section", "capacity")
 
 
 def test_goods_that_nobody_names_are_told() -> None:

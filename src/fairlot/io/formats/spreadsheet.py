@@ -39,9 +39,9 @@ def capacity_columns(table: Table) -> tuple[str, str]:
         expected = "at least one row below the header"
         raise InvalidProblemError([Issue("no goods", table.file, expected=expected)])
     plain = {column.strip().casefold(): column for column in table.columns}
-    good = next(
-        (plain[n] for n in ("good", "course", "item", "project", "section", "id") if n in plain), None
-    )
+    named = [plain[n] for n in ("good", "course", "item", "project", "section", "id") if n in plain]
+    # A table of sections has a column of courses too: the goods are told apart by the one without repeats.
+    good = next((c for c in named if len(set(table[c])) == len(table[c])), named[0] if named else None)
     seats = next((plain[n] for n in ("capacity", "seats", "places", "spots") if n in plain), None)
     numeric = [c for c in table.columns if all(map(is_numeric, table[c])) and c != good]
     good = good or table.columns[0]

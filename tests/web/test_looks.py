@@ -287,3 +287,14 @@ def test_tampered_files_do_not_check(place: Place, tmp_path: Path) -> None:
     eyes.page.click("#check")
     expect(eyes.page.locator("#checked .notice.bad")).to_contain_text("does NOT check")
     eyes.close()
+
+
+def test_who_is_signed_out_meanwhile_is_told(place: Place) -> None:
+    eyes = Eyes.opened(place.browser, place.service.base)
+    found = place.service.market(RoundState.OPEN, contact="registrar@example.edu")
+    eyes.enter(place.service.agent_link(found.id, "ann"))
+    expect(eyes.page.get_by_role("link", name="registrar@example.edu")).to_be_visible()
+    eyes.context.clear_cookies()
+    eyes.page.locator('[name="rate:FILM"][value="5"]').check(force=True)
+    expect(eyes.page.locator("[data-ended]")).to_be_visible()
+    eyes.context.close()

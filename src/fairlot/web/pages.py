@@ -6,6 +6,7 @@ import hashlib
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import MediaType, Request, Response
@@ -29,6 +30,12 @@ def environment() -> Environment:
     made.policies["ext.i18n.trimmed"] = True
     made.globals["static"] = static
     return made
+
+
+def _in_language(request: Request[Any, Any, Any], language: str) -> str:
+    """Return the address of the same page in another language."""
+    asked_for = [(key, value) for key, value in request.query_params.multi_items() if key != "language"]
+    return f"{request.url.path}?{urlencode([*asked_for, ('language', language)])}"
 
 
 @lru_cache
@@ -73,9 +80,9 @@ def page(request: Request[Any, Any, Any], template: str, status: int = 200, **co
                 "words": spoken,
                 "gettext": spoken.catalogue.gettext,
                 "ngettext": spoken.catalogue.ngettext,
-            "counted": spoken.ngettext,
+                "counted": spoken.ngettext,
                 "languages": [words_in(language) for language in languages()],
-                "path": request.url.path,
+                "in_language": lambda language: _in_language(request, language),
                 "csrf_field": lambda: csrf_field(request),
                 "csrf_token": lambda: csrf_token(request),
                 **context,

@@ -33,16 +33,22 @@
   document.body.addEventListener("htmx:beforeRequest", (event) => {
     if (event.detail.elt === form) show("saving", true);
   });
+  let wait = 3000;
   const failed = (event) => {
     if (event.detail.elt !== form) return;
+    const ended = [401, 403, 404].includes(event.detail.xhr?.status);
     show("saving", false);
-    show("unsaved", true);
-    setTimeout(() => htmx.trigger(form, "submit"), 3000);
+    show("ended", ended);
+    show("unsaved", !ended);
+    if (ended) return;
+    setTimeout(() => htmx.trigger(form, "submit"), wait);
+    wait = Math.min(2 * wait, 60000);
   };
   ["htmx:sendError", "htmx:responseError", "htmx:timeout"].forEach((name) => document.body.addEventListener(name, failed));
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target?.id !== "status") return;
-    unsaved = event.detail.xhr.status !== 200 || content() !== attempt.content;
+    unsaved = content() !== attempt.content;
+    wait = 3000;
     local();
   });
   addEventListener("beforeunload", (event) => {

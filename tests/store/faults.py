@@ -51,6 +51,8 @@ from fairlot.rounds import (
 from fairlot.store import Store, open_store
 from fairlot.store.database import StoreError
 
+_PATIENCE = 300.0
+"""Seconds for a worker to get going, on the busiest of machines."""
 AGENTS = tuple(f"a{k:02}" for k in range(12))
 _PROBLEM = {
     "problem.toml": b'format = 1\nkind = "pseudomarket"\n[goods]\nfile = "goods.csv"\n[agents]\n'
@@ -273,7 +275,7 @@ def worker_killed(folder: Path, runs: int) -> Counts:
         asked = request_job(store, round_id, "solve", who)
         worker = start_worker(url)
         try:
-            _until(lambda job_id=asked.id: job(store, job_id).state is JobState.RUNNING, 60)
+            _until(lambda job_id=asked.id: job(store, job_id).state is JobState.RUNNING, _PATIENCE)
             time.sleep(random.Random(run).uniform(0, 0.5))
             before = job(store, asked.id).ended
         finally:
@@ -285,7 +287,7 @@ def worker_killed(folder: Path, runs: int) -> Counts:
             counts.faults.append(f"run {run}: half a result")
         worker = start_worker(url)
         try:
-            _until(lambda job_id=asked.id: job(store, job_id).ended, 120)
+            _until(lambda job_id=asked.id: job(store, job_id).ended, _PATIENCE)
         finally:
             worker.kill()
             worker.wait()

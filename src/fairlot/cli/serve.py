@@ -154,6 +154,7 @@ def _run(output: Output, store: Store, address: str, host: str, port: int, links
             log_level="warning",
             access_log=False,  # links stand in paths
             server_header=False,
+            timeout_graceful_shutdown=15,
             proxy_headers=True,
             forwarded_allow_ips="127.0.0.1",
         )

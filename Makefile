@@ -33,7 +33,8 @@ lint: .venv/installed
 test: lint
 	$(BIN)/pytest -n $(WORKERS) -m "not slow" --doctest-modules src tests
 
-test-full: lint
+# The documentation runs the gallery; a warning or a failing example is an error.
+test-full: lint docs
 	$(BIN)/pytest -n $(WORKERS) --doctest-modules src tests
 
 # The oldest versions that pyproject.toml allows (needs uv): tests of every room, in an environment of their own.

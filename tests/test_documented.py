@@ -52,7 +52,7 @@ def test_every_public_name_is_documented(module: ModuleType) -> None:
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", PAGES[page]):
-        if "://" in target:
+        if "://" in target or target.startswith("gallery/"):  # made when the pages are
             continue
         place = (DOCS / page).parent / target
         assert place.exists() or place.with_name(f"{place.name}.md").exists(), f"{page}: {target}"

@@ -42,10 +42,15 @@ def in_state(tx: Reading, round_id: str, states: tuple[RoundState, ...], doing: 
         If it is in another, saying what cannot be done now.
     """
     found = existing(tx, round_id)
+    refuse_unless(found, states, doing)
+    return found
+
+
+def refuse_unless(found: Round, states: tuple[RoundState, ...], doing: str) -> None:
+    """Refuse what a round in its state does not allow."""
     if found.state not in states:
         msg = f"{doing} is not possible now: the round is {_WORDS[found.state]}"
         raise RefusedError(msg)
-    return found
 
 
 def taking_part(tx: Reading, round_id: str, agent: str) -> Participant:

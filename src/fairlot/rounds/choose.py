@@ -15,7 +15,7 @@ from typing import Any
 from fairlot.io.menus import MENUS
 from fairlot.lottery.protocol.canonical import canonical_json, digest
 from fairlot.rounds import choices
-from fairlot.rounds.access import existing, in_state, taking_part
+from fairlot.rounds.access import existing, refuse_unless, taking_part
 from fairlot.rounds.records import ConflictError, Participation, Receipt, RefusedError
 from fairlot.store import Area, Kind, Participant, Round, RoundState, Store, Submission
 from fairlot.store.reading import Reading
@@ -94,13 +94,14 @@ def submit(
     StoreError
         If it could not be saved.
     """
-    with store.reading() as tx:
-        found = existing(tx, round_id)
-        _refuse_erased(taking_part(tx, round_id, agent))
-        files, menus = _ballot_files(tx, found)
-    chosen = choices.check_payload(files, agent, payload, menus=menus, scale=found.settings["scale"])
-    asked, hashed_key = digest(canonical_json(chosen)), digest(key.encode())
+    hashed_key = digest(key.encode())
     with store.writing() as tx:
+        found = existing(tx, round_id)
+        who = taking_part(tx, round_id, agent)
+        _refuse_erased(who)
+        files, menus = _ballot_files(tx, found)
+        chosen = choices.check_payload(files, agent, payload, menus=menus, scale=found.settings["scale"])
+        asked = digest(canonical_json(chosen))
         current = tx.submission(round_id, agent)
         version = 0 if current is None else current.version
         before = tx.answered(round_id, agent, hashed_key)
@@ -115,13 +116,11 @@ def submit(
                 before.at,
                 before.version == version,
             )
-        found = in_state(tx, round_id, (RoundState.OPEN,), "choosing")
+        refuse_unless(found, (RoundState.OPEN,), "choosing")
         at = tx.now(round_id)
         if found.deadline is None or at > found.deadline:
             msg = "choosing is not possible now: the deadline has passed"
             raise RefusedError(msg)
-        who = taking_part(tx, round_id, agent)
-        _refuse_erased(who)
         if seen is not None and seen != version:
             msg = "another choice was saved meanwhile, perhaps in another window: look at it first"
             raise ConflictError(msg, current)

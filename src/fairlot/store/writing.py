@@ -55,20 +55,18 @@ class Writing(Reading):
     def __init__(self, connection: sa.Connection, clock: Callable[[], datetime]) -> None:
         super().__init__(connection)
         self._clock = clock
+        self._ends: dict[str, tuple[int, str, str]] = {}
 
     def now(self, round_id: str | None = None) -> datetime:
         """Return the time; of a round, never before its latest entry, even if the clock was set back."""
         at = self._clock()
-        if round_id is None:
-            return at
-        latest = self._connection.scalar(sa.select(ROUNDS.c.latest).where(ROUNDS.c.id == round_id))
+        latest = "" if round_id is None else self._end(round_id)[2]
         return max(at, parse_moment(latest)) if latest else at
 
     def append(self, round_id: str, who: str, what: str, detail: Mapping[str, Any]) -> LogEntry:
         """Add an entry to a round's log."""
-        end = sa.select(ROUNDS.c.entries, ROUNDS.c.head, ROUNDS.c.latest).where(ROUNDS.c.id == round_id)
-        number, head, latest = self._connection.execute(end).one()
-        at = max(self._clock(), parse_moment(latest)) if latest else self._clock()
+        at = self.now(round_id)
+        number, head, _ = self._end(round_id)
         entry = chained(round_id, number + 1, at, who, what, detail, head)
         self._insert(
             LOG,
@@ -82,6 +80,7 @@ class Writing(Reading):
             hash=entry.hash,
         )
         self._update(ROUNDS, round_id, entries=entry.number, head=entry.hash, latest=moment(at))
+        self._ends[round_id] = entry.number, entry.hash, moment(at)
         return entry
 
     def add_round(self, title: str, kind: Kind, settings: Mapping[str, Any]) -> Round:
@@ -321,6 +320,14 @@ class Writing(Reading):
             highest = sa.select(sa.func.coalesce(sa.func.max(JOBS.c.id), 0) + 1).scalar_subquery()
             name = sa.func.pg_get_serial_sequence("jobs", "id")
             self._connection.execute(sa.select(sa.func.setval(name, highest, False)))
+
+    def _end(self, round_id: str) -> tuple[int, str, str]:
+        """Return number, hash and moment of a log's last entry: nobody else writes meanwhile."""
+        if round_id not in self._ends:
+            end = sa.select(ROUNDS.c.entries, ROUNDS.c.head, ROUNDS.c.latest).where(ROUNDS.c.id == round_id)
+            number, head, latest = self._connection.execute(end).one()
+            self._ends[round_id] = number, head, latest
+        return self._ends[round_id]
 
     def _insert(self, table: sa.Table, **values: Any) -> None:
         self._connection.execute(sa.insert(table), values)

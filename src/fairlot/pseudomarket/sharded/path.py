@@ -24,6 +24,10 @@ from fairlot.pseudomarket.joint.newton import ROUNDING_LIFT, orientation_of
 from fairlot.pseudomarket.joint.smoothing import Centre, Effort, M, PathSystem, R
 from fairlot.pseudomarket.joint.system import KAPPA
 
+_MANY = 5_000
+"""Agents from which outliers are brought back. Fewer can wait for each other, and then the path is exactly
+that of the joint road, which matters where there are several equilibria."""
+
 
 class Held:
     """A state or a direction: the rows' variables, and the number under which the parts hold the rest.
@@ -74,10 +78,13 @@ class ShardedSystem:
         Copies for the pairs that remain.
     lending : float
         κ: supply is lent in the proportion ``lending * mu``.
+    n_agents : int
+        Agents of all parts.
     """
 
-    def __init__(self, crew: Crew, supply: FloatArray, lending: float) -> None:
+    def __init__(self, crew: Crew, supply: FloatArray, lending: float, n_agents: int) -> None:
         self.crew, self.supply = crew, supply
+        self._mends = n_agents >= _MANY
         self.weight = np.maximum(supply, 1.0)
         self.lent = lending * self.weight
         self.forgotten: list[int] = []
@@ -127,7 +134,9 @@ class ShardedSystem:
         return there
 
     def mend(self, state: Held, residual: HeldResidual, mu: float) -> Held | None:
-        """Bring agents back whom a step threw far off; None if there are none."""
+        """Bring agents back whom a step threw far off; None if there are none, or few agents at all."""
+        if not self._mends:
+            return None
         there = Held(self, self.new_slot(), state.primal, state.dual)
         mended = self.crew.ask("mend", state.slot, residual.slot, mu, there.slot)
         return there if any(mended) else None

@@ -93,8 +93,10 @@ def solve_shards(
 
     The joint road of :func:`~fairlot.pseudomarket.solve.solve_equilibrium`, on the same path: every worker
     owns the data and the state of its parts, an iteration sends L prices out and adds up excess demand and
-    an L × L matrix, which the driver factors. Polishing and the certificate are done in parts too. Prices
-    agree with those of the joint road to rounding, and do not depend on engine and workers at all.
+    an L × L matrix, which the driver factors. Polishing and the certificate are done in parts too. Prices do
+    not depend on engine and workers at all, and to rounding not on the parts. Up to 5,000 agents they are
+    those of the joint road; from there on agents whom a step throws far off are brought back one by one, and
+    where there are several equilibria it may be another.
 
     Parameters
     ----------
@@ -188,7 +190,7 @@ class _Run:
         # A diverging iteration ends by its size; it is no error.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             if n_pairs:
-                self._follow(ShardedSystem(crew, setting.supply, lending), even / n_pairs)
+                self._follow(ShardedSystem(crew, setting.supply, lending, n_agents), even / n_pairs)
             else:
                 crew.ask("hold_nothing")
         self._effort.reporter.stage("certificate")

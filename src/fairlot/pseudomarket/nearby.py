@@ -73,7 +73,10 @@ def _places(names: tuple[str, ...], among: tuple[str, ...]) -> IntArray:
 
 
 def _row_names(market: PseudoMarket) -> tuple[str, ...]:
-    return (*(f"good {good}" for good in market.goods), *(limit.label for limit in market.limits))
+    """Name every supply row; a limit by its goods too, since labels may repeat."""
+    limits = zip(market.limits, market.limit_sets, strict=True)
+    of_limits = (f"{limit.label} of {[market.goods[j] for j in goods]}" for limit, (goods, _) in limits)
+    return (*(f"good {good}" for good in market.goods), *of_limits)
 
 
 def node_duals(compiled: CompiledMarket, x: FloatArray, gain: FloatArray) -> FloatArray:

@@ -315,11 +315,10 @@ def assemble(
     owner: IntArray,
     supers: IntArray,
     position: IntArray,
-    proximal: float,
-    flat: float,
-    matrix: FloatArray,
+    slopes: FloatArray,
+    mix: FloatArray,
 ) -> None:
-    r"""Fill in the market's matrix: sales of priced rows and gains of superbasic pairs, by prices and them.
+    r"""Fill in how sales of priced rows answer prices, H, and superbasic copies, W.
 
     Parameters
     ----------
@@ -328,15 +327,10 @@ def assemble(
     owner, supers : IntArray
         Agent of each pair; the superbasic pairs.
     position : IntArray, shape (n_rows,)
-        Where a priced row is in the matrix; -1 for the others.
-    proximal : float
-        Put on the diagonal of superbasic pairs, against ties.
-    matrix : FloatArray, shape (n_priced + n_super, n_priced + n_super)
-        Zeros on entry; :math:`[H, W; W^\top, -\delta]`.
+        Where a priced row is in the matrices; -1 for the others.
+    slopes, mix : FloatArray, shapes (n_priced, n_priced) and (n_priced, n_super)
+        Zeros on entry.
     """
-    base = len(matrix) - len(supers)
-    for row in range(base):
-        matrix[row, row] -= flat
     u = np.empty(MOST_ROWS)
     for i in range(len(m.budget)):
         if not b.spent[i]:
@@ -362,7 +356,7 @@ def assemble(
                     for f in range(m.row_start[own], m.row_start[own + 1]):
                         at_row = position[m.row[f]]
                         if at_row >= 0:
-                            matrix[at_row, to] -= b.inverse[i, c, at] * x
+                            slopes[at_row, to] -= b.inverse[i, c, at] * x
     for s in range(len(supers)):
         k = supers[s]
         i = owner[k]
@@ -372,9 +366,7 @@ def assemble(
             for f in range(m.row_start[own], m.row_start[own + 1]):
                 at_row = position[m.row[f]]
                 if at_row >= 0:
-                    matrix[at_row, base + s] += weight
-                    matrix[base + s, at_row] += weight
-        matrix[base + s, base + s] -= proximal
+                    mix[at_row, s] += weight
 
 
 @njit(cache=True)

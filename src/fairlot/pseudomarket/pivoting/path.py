@@ -22,7 +22,6 @@ import time
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg.lapack import dgetrf, dgetrs
 
 from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.pseudomarket.compiled import CompiledMarket, Point
@@ -61,9 +60,9 @@ from fairlot.pseudomarket.pivoting.agents import (
 )
 from fairlot.pseudomarket.pivoting.demand import best_copies
 from fairlot.pseudomarket.pivoting.exchange import NOTHING, crash_all, exchange, replacement
+from fairlot.pseudomarket.pivoting.saddle import Saddle
 
-_MOST_PIECES = 400
-_PROXIMAL, _FLAT = 1e-10, 1e-9
+_MOST_PIECES = 800
 _EXACT = 1e-13
 _ROUGH = 1e-7
 _LOST = 0.5
@@ -255,22 +254,18 @@ class _Path:
         self.rows: IntArray = np.flatnonzero(self.priced)
         position: IntArray = np.full(len(self.q), -1)
         position[self.rows] = np.arange(len(self.rows))
-        width = len(self.rows) + len(self.supers)
-        matrix = np.zeros((width, width))
-        assemble(m, b, price, self.owner, self.supers, position, _PROXIMAL, _FLAT, matrix)
-        if width:
-            self._lu = dgetrf(matrix.T, overwrite_a=True)[:2]
+        slopes = np.zeros((len(self.rows), len(self.rows)))
+        mix = np.zeros((len(self.rows), len(self.supers)))
+        assemble(m, b, price, self.owner, self.supers, position, slopes, mix)
+        self._system = Saddle(slopes, mix)
         self.factorisations += 1
         return True
 
     def _solve(self, rows: FloatArray, gains: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Solve for prices and superbasic copies; prices of all rows."""
-        if not len(rows) + len(gains):
-            return np.zeros_like(self.q), gains
-        found = dgetrs(*self._lu, np.concatenate([rows, gains]), trans=1)[0]
         d_q = np.zeros_like(self.q)
-        d_q[self.rows] = found[: len(rows)]
-        return d_q, found[len(rows) :]
+        d_q[self.rows], d_super = self._system.solve(rows, gains)
+        return d_q, d_super
 
     def _correct(self, t: float, tol: float) -> bool:
         """Newton's method on the present piece; False if it does not converge."""

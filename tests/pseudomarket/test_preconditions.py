@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from fairlot.errors import InvalidProblemError
 from fairlot.model.constraints import Limit, Quota, Taper
 from fairlot.model.market import PseudoMarket
-from fairlot.pseudomarket.preconditions import Severity, check_market, feasible_assignment
+from fairlot.pseudomarket.flows import flow_exists
+from fairlot.pseudomarket.preconditions import Severity, _witness, check_market, feasible_assignment
 
 GOODS = ("a", "b", "c", "d")
 
@@ -135,3 +136,13 @@ def test_facts_that_surprise_are_said() -> None:
         "agents who accept nothing",
         "agents who want nothing",
     ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(markets())
+def test_the_flow_says_what_the_linear_program_says(market: PseudoMarket) -> None:
+    families = market.families
+    needy = np.zeros(market.n_agents, dtype=bool)
+    needy[families.agent[families.lower > 0]] = True
+    if needy.any() and not families.infeasible:
+        assert flow_exists(market, needy) == (_witness(market, needy) is None)

@@ -23,8 +23,9 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
-from fairlot.model.hierarchy import UNBOUNDED, Forest, IntArray, laminar_forest
+from fairlot.model.hierarchy import UNBOUNDED, BoolArray, Forest, IntArray, laminar_forest
 from fairlot.model.market import PseudoMarket
+from fairlot.pseudomarket.flows import flow_exists
 
 
 class Severity(StrEnum):
@@ -110,8 +111,14 @@ def feasible_assignment(market: PseudoMarket) -> Infeasibility | None:
         return Infeasibility((market.agents[i],), (label,), required, possible)
     needy = np.zeros(market.n_agents, dtype=bool)
     needy[families.agent[families.lower > 0]] = True
-    if not needy.any():
+    if not needy.any() or flow_exists(market, needy):
         return None
+    return _witness(market, needy)
+
+
+def _witness(market: PseudoMarket, needy: BoolArray) -> Infeasibility | None:
+    """Find who and what stands against an assignment, by the duals of a linear program; None if nothing."""
+    families = market.families
     pairs = np.flatnonzero(needy[market.pair_agent])
     nodes = np.flatnonzero(needy[families.agent] & ~np.isfinite(families.penalty))
     inside = _membership(families.chains()[pairs], nodes, families.n_nodes)

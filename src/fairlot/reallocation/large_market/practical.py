@@ -45,6 +45,7 @@ _VARIANTS = 6
 _SHARED = 12
 """Menus that a group chooses from."""
 _TYPES = 512
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,12 @@ class Simplification:
         return {"name": self.name, "large_market_saving": self.saving, "price": self.price}
 
 
+def _step(name: str, before: float, after: float) -> Simplification:
+    """Price a step; what is rounding beside the saving is nothing."""
+    lost = before - after
+    return Simplification(name, after, lost if abs(lost) > _ROUNDING * abs(before) else 0.0)
+
+
 def practical_menus(
     market: LargeMarket, rules: Rules
 ) -> tuple[AssignedMenus, tuple[Simplification, ...], list[Column]]:
@@ -131,7 +138,7 @@ def practical_menus(
     rules.check(problem)
     mechanism = RandomisedMechanism.of(market)
     assigned = assign_menus(problem, menu_options(mechanism))
-    steps = [Simplification("one menu for each agent", assigned.saving, market.saving - assigned.saving)]
+    steps = [_step("one menu for each agent", market.saving, assigned.saving)]
     options = _options(market, mechanism)
     transforms: list[tuple[str, Callable[[Column], Iterator[Column]]]] = []
     if rules.max_lines is not None:
@@ -149,10 +156,10 @@ def practical_menus(
         options = [[variant for column in of_agent for variant in transform(column)] for of_agent in options]
         mixture = _best_mixture(problem, options)
         assigned = assign_menus(problem, menu_options(mixture))
-        steps.append(Simplification(name, assigned.saving, steps[-1].saving - assigned.saving))
+        steps.append(_step(name, steps[-1].saving, assigned.saving))
     if rules.groups is not None:
         assigned = assign_menus(problem, _shared(market, options, rules.groups))
-        steps.append(Simplification("shared menus", assigned.saving, steps[-1].saving - assigned.saving))
+        steps.append(_step("shared menus", steps[-1].saving, assigned.saving))
         return assigned, tuple(steps), list(assigned.columns)
     others = [column for of_agent in options for column in of_agent] if transforms else list(market.columns)
     return assigned, tuple(steps), others

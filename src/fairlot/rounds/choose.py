@@ -19,6 +19,7 @@ from fairlot.rounds.access import existing, refuse_unless, taking_part
 from fairlot.rounds.records import ConflictError, Participation, Receipt, RefusedError
 from fairlot.store import Area, Kind, Participant, Round, RoundState, Store, Submission
 from fairlot.store.reading import Reading
+from fairlot.store.writing import Writing
 
 _KEPT = 8
 _ballots: OrderedDict[tuple[str, str, str], tuple[Mapping[str, bytes], bytes | None]] = OrderedDict()
@@ -94,46 +95,51 @@ def submit(
     StoreError
         If it could not be saved.
     """
-    hashed_key = digest(key.encode())
-    with store.writing() as tx:
-        found = existing(tx, round_id)
-        who = taking_part(tx, round_id, agent)
-        _refuse_erased(who)
-        files, menus = _ballot_files(tx, found)
-        chosen = choices.check_payload(files, agent, payload, menus=menus, scale=found.settings["scale"])
-        asked = digest(canonical_json(chosen))
-        current = tx.submission(round_id, agent)
-        version = 0 if current is None else current.version
-        before = tx.answered(round_id, agent, hashed_key)
-        if before is not None:
-            if before.asked != asked:
-                msg = "this key belongs to another choice: a page makes a new one for each"
-                raise RefusedError(msg)
-            return Receipt(
-                digest(before.document),
-                before.document,
-                before.version,
-                before.at,
-                before.version == version,
-            )
-        refuse_unless(found, (RoundState.OPEN,), "choosing")
-        at = tx.now(round_id)
-        if found.deadline is None or at > found.deadline:
-            msg = "choosing is not possible now: the deadline has passed"
+    return store.write_together(lambda tx: _save(tx, round_id, agent, payload, digest(key.encode()), seen))
+
+
+def _save(
+    tx: Writing, round_id: str, agent: str, payload: Mapping[str, Any], hashed_key: str, seen: int | None
+) -> Receipt:
+    """Save a choice in a transaction that others may share; every refusal comes before the first write."""
+    found = existing(tx, round_id)
+    who = taking_part(tx, round_id, agent)
+    _refuse_erased(who)
+    files, menus = _ballot_files(tx, found)
+    chosen = choices.check_payload(files, agent, payload, menus=menus, scale=found.settings["scale"])
+    asked = digest(canonical_json(chosen))
+    current = tx.submission(round_id, agent)
+    version = 0 if current is None else current.version
+    before = tx.answered(round_id, agent, hashed_key)
+    if before is not None:
+        if before.asked != asked:
+            msg = "this key belongs to another choice: a page makes a new one for each"
             raise RefusedError(msg)
-        if seen is not None and seen != version:
-            msg = "another choice was saved meanwhile, perhaps in another window: look at it first"
-            raise ConflictError(msg, current)
-        document = _document(round_id, who, version + 1, chosen)
-        made = Submission(agent, version + 1, chosen, digest(document), at)
-        tx.put_submission(round_id, made)
-        tx.put_answer(round_id, made, hashed_key, asked, document)
-        tx.append(
-            round_id,
-            "agent",
-            "choice saved",
-            {"agent": tag(who), "version": made.version, "receipt": made.receipt},
+        return Receipt(
+            digest(before.document),
+            before.document,
+            before.version,
+            before.at,
+            before.version == version,
         )
+    refuse_unless(found, (RoundState.OPEN,), "choosing")
+    at = tx.now(round_id)
+    if found.deadline is None or at > found.deadline:
+        msg = "choosing is not possible now: the deadline has passed"
+        raise RefusedError(msg)
+    if seen is not None and seen != version:
+        msg = "another choice was saved meanwhile, perhaps in another window: look at it first"
+        raise ConflictError(msg, current)
+    document = _document(round_id, who, version + 1, chosen)
+    made = Submission(agent, version + 1, chosen, digest(document), at)
+    tx.put_submission(round_id, made)
+    tx.put_answer(round_id, made, hashed_key, asked, document)
+    tx.append(
+        round_id,
+        "agent",
+        "choice saved",
+        {"agent": tag(who), "version": made.version, "receipt": made.receipt},
+    )
     return Receipt(made.receipt, document, made.version, at, True)
 
 

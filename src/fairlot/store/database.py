@@ -8,11 +8,13 @@ transaction sees nothing change under it; a reading one sees one state of everyt
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from alembic import command
@@ -23,8 +25,11 @@ from fairlot.errors import FairlotError
 from fairlot.store.reading import Reading
 from fairlot.store.writing import Writing
 
+T = TypeVar("T")
 _WRITERS = 0x6661_6972
 """The advisory lock that PostgreSQL's writers take in turn."""
+_TOGETHER = 64
+"""Most writers that share a transaction."""
 _PATIENCE = 30
 """Seconds to wait for another writer."""
 
@@ -36,6 +41,16 @@ class StoreError(FairlotError, OSError):
 def now() -> datetime:
     """Return the time by this computer's clock."""
     return datetime.now(UTC)
+
+
+@dataclass
+class _Waiting:
+    """Something to write, and what became of it."""
+
+    work: Callable[[Writing], Any]
+    done: bool = False
+    value: Any = None
+    error: Exception | None = None
 
 
 class Store:
@@ -53,7 +68,8 @@ class Store:
         self._engine = engine
         self._writer = engine.execution_options(fairlot_writes=True)
         self.clock = clock
-        self._turn: AbstractContextManager[Any] = threading.Lock() if self.is_sqlite else nullcontext()
+        self._turn = threading.Lock()
+        self._queue: deque[_Waiting] = deque()
 
     @property
     def url(self) -> str:
@@ -82,6 +98,65 @@ class Store:
         """
         with _told(), self._turn, self._writer.begin() as connection:
             yield Writing(connection, self.clock)
+
+    def write_together(self, work: Callable[[Writing], T]) -> T:
+        """Write with whoever else writes at this moment, in one transaction: a disk is asked once for all.
+
+        Parameters
+        ----------
+        work : callable
+            Writes; what it raises takes back what it wrote, and nothing of the others. It may be asked
+            twice, and must then answer as before.
+
+        Returns
+        -------
+        object
+            What ``work`` returned; when this returns, it is on disk.
+
+        Raises
+        ------
+        StoreError
+            If it could not be saved; then nothing was.
+        """
+        mine = _Waiting(work)
+        self._queue.append(mine)
+        with self._turn:
+            while not mine.done:  # else one who had the turn before has written it too
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), _TOGETHER))]
+                self._write(batch)
+        if mine.error is not None:
+            raise mine.error
+        return cast(T, mine.value)
+
+    def _write(self, batch: list[_Waiting]) -> None:
+        """Write what waits; if the database refuses any of it, each of them alone."""
+        try:
+            with _told(), self._writer.begin() as connection:
+                tx = Writing(connection, self.clock)
+                for one in batch:
+                    try:
+                        with connection.begin_nested() if len(batch) > 1 else nullcontext():
+                            one.value, one.error = one.work(tx), None
+                    except sa.exc.DBAPIError:
+                        raise  # the database may have taken all of the transaction back
+                    except Exception as error:
+                        if len(batch) == 1:
+                            raise
+                        one.error = error
+                        tx.forget()
+        except Exception as error:
+            if len(batch) > 1:
+                for one in batch:
+                    self._write([one])
+                return
+            batch[0].error = error
+        except BaseException:
+            for one in batch:
+                one.error = StoreError("not saved: the service is stopping")
+            raise
+        finally:
+            for one in batch:
+                one.done = True
 
     def settle(self) -> None:
         """Let SQLite put everything into its one file, for a copy of that file to be whole."""

@@ -63,6 +63,10 @@ class Writing(Reading):
         latest = "" if round_id is None else self._end(round_id)[2]
         return max(at, parse_moment(latest)) if latest else at
 
+    def forget(self) -> None:
+        """Forget what was read, after some of what was written was taken back."""
+        self._ends.clear()
+
     def append(self, round_id: str, who: str, what: str, detail: Mapping[str, Any]) -> LogEntry:
         """Add an entry to a round's log."""
         at = self.now(round_id)

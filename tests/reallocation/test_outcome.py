@@ -415,7 +415,7 @@ def test_simulation_saves_in_every_draw_and_more_with_replicas():
     assert many.mean > one.mean
     assert many.savings.std() < one.savings.std()
     assert (one.load_changes <= 1e-12).all()
-    again = simulate(problem, menus, draws=200, seed=1)
+    again = simulate(problem, menus, draws=200, seed=1, n_jobs=2)
     assert_allclose(again.savings, one.savings, rtol=0)
     assert_allclose(one.acceptances[3], 1.0, rtol=0)  # everybody would have less
 

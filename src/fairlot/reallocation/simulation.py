@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from fairlot.model.beliefs import Beliefs
 from fairlot.model.hierarchy import FloatArray, IntArray
 from fairlot.model.menus import Menus
 from fairlot.model.tasks import ReallocationProblem
+from fairlot.parallel import Engine, pmap
 from fairlot.progress import NullReporter, Reporter
 from fairlot.reallocation.outcome import check_menus, select_counts
 
@@ -105,6 +107,8 @@ def simulate(
     replicas: int = 1,
     truth: Beliefs | None = None,
     seed: int = 0,
+    engine: Engine = "joblib",
+    n_jobs: int | None = 1,
     reporter: Reporter | None = None,
 ) -> Simulation:
     """Draw preferences, let everybody pick, select.
@@ -124,6 +128,8 @@ def simulate(
         less than nothing (section 3.1).
     seed : int
         Of all draws.
+    engine, n_jobs
+        Who draws and selects, see :func:`~fairlot.parallel.pmap`; the result does not depend on it.
     reporter : Reporter, optional
         Told how many draws are done.
     """
@@ -133,31 +139,36 @@ def simulate(
     reporter.stage("draws")
     began = time.perf_counter()
     beliefs = problem.beliefs if truth is None else _spread(truth, problem)
+    work = partial(_draw, problem, menus, beliefs, replicas, seed)
+    found = pmap(work, range(draws), engine=engine, n_jobs=n_jobs, reporter=reporter)
     start = problem.status_quo_cost - float(problem.sizes @ (problem.costs * problem.endowment).sum(axis=1))
-    members = np.repeat(np.arange(problem.n_agents, dtype=np.int64), problem.sizes * replicas)
-    savings, loads = np.empty(draws), np.empty(draws)
-    accepted = np.zeros(menus.n_rays)
-    for d in range(draws):
-        reporter.update(d / draws)
-        generator = np.random.default_rng([seed, d])
-        chosen = np.zeros(menus.n_rays, dtype=np.int64)
-        weights = np.zeros((menus.n_rays, problem.n_tasks))
-        for block in np.array_split(members, 1 + len(members) * problem.n_tasks // _MOST_CELLS):
-            types = beliefs.of(block).types(generator.random((len(block), problem.n_tasks)))
-            endowment = problem.endowment[block]
-            picks = pick_myopically(menus, block, types, endowment)
-            picking = picks >= 0
-            chosen += np.bincount(picks[picking], minlength=menus.n_rays)
-            relative = types[picking] / (types * endowment).sum(axis=1)[picking, None]
-            np.add.at(weights, picks[picking], relative)
-        selection, moved = select_counts(problem, menus, chosen, seed=seed)
-        savings[d] = start - selection.value / replicas
-        each = moved / np.maximum(chosen, 1)[:, None]
-        loads[d] = (weights * each).sum() / len(members)
-        accepted += chosen
+    savings = np.array([start - value / replicas for value, _, _ in found])
+    loads = np.array([load for _, load, _ in found])
+    accepted = np.sum([chosen for _, _, chosen in found], axis=0, dtype=np.float64)
     accepted /= draws * replicas * problem.sizes[menus.ray_agents]
     stats = Stats("simulation", draws, time.perf_counter() - began, {"seed": seed, "replicas": replicas})
     return Simulation(problem, savings, loads, accepted, replicas, stats)
+
+
+def _draw(
+    problem: ReallocationProblem, menus: Menus, beliefs: Beliefs, replicas: int, seed: int, d: int
+) -> tuple[float, float, IntArray]:
+    """Return the value of one draw's selection, the mean load, and how many picked each ray."""
+    members = np.repeat(np.arange(problem.n_agents, dtype=np.int64), problem.sizes * replicas)
+    generator = np.random.default_rng([seed, d])
+    chosen = np.zeros(menus.n_rays, dtype=np.int64)
+    weights = np.zeros((menus.n_rays, problem.n_tasks))
+    for block in np.array_split(members, 1 + len(members) * problem.n_tasks // _MOST_CELLS):
+        types = beliefs.of(block).types(generator.random((len(block), problem.n_tasks)))
+        endowment = problem.endowment[block]
+        picks = pick_myopically(menus, block, types, endowment)
+        picking = picks >= 0
+        chosen += np.bincount(picks[picking], minlength=menus.n_rays)
+        relative = types[picking] / (types * endowment).sum(axis=1)[picking, None]
+        np.add.at(weights, picks[picking], relative)
+    selection, moved = select_counts(problem, menus, chosen, seed=seed)
+    each = moved / np.maximum(chosen, 1)[:, None]
+    return selection.value, float((weights * each).sum() / len(members)), chosen
 
 
 def _spread(truth: Beliefs, problem: ReallocationProblem) -> Beliefs:

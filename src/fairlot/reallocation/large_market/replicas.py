@@ -18,6 +18,7 @@ from fairlot.errors import InvalidProblemError, Issue
 from fairlot.model.hierarchy import IntArray
 from fairlot.model.menus import Menu, Menus
 from fairlot.model.tasks import ReallocationProblem
+from fairlot.parallel import Engine
 from fairlot.progress import Reporter
 from fairlot.reallocation.large_market.mechanism import RandomisedMechanism
 from fairlot.reallocation.simulation import Simulation, simulate
@@ -81,6 +82,8 @@ def study_replicas(
     *,
     draws: int = 100,
     seed: int = 0,
+    engine: Engine = "joblib",
+    n_jobs: int | None = 1,
     reporter: Reporter | None = None,
 ) -> ReplicaStudy:
     """Simulate replica economies.
@@ -95,6 +98,8 @@ def study_replicas(
         Of everybody's preferences, at least 2, for each N.
     seed : int
         Of the draws.
+    engine, n_jobs
+        Who draws and selects, see :func:`~fairlot.parallel.pmap`.
     reporter : Reporter, optional
         Told how many draws are done.
     """
@@ -104,7 +109,9 @@ def study_replicas(
         raise InvalidProblemError([Issue("replicas", found=found, expected="numbers of at least 1")])
     rows = []
     for n in sorted(set(replicas)):
-        simulated = simulate_replica(mechanism, n, draws=draws, seed=seed, reporter=reporter)
+        simulated = simulate_replica(
+            mechanism, n, draws=draws, seed=seed, engine=engine, n_jobs=n_jobs, reporter=reporter
+        )
         saving = simulated.savings / n
         error = float(saving.std(ddof=1) / np.sqrt(draws)) if draws > 1 else float("nan")
         mean = float(saving.mean())
@@ -121,19 +128,21 @@ def simulate_replica(
     *,
     draws: int = 100,
     seed: int = 0,
+    engine: Engine = "joblib",
+    n_jobs: int | None = 1,
     reporter: Reporter | None = None,
 ) -> Simulation:
     """Simulate one replica economy; savings are over all copies.
 
     Parameters
     ----------
-    mechanism, draws, seed, reporter
+    mechanism, draws, seed, engine, n_jobs, reporter
         As in :func:`study_replicas`.
     replicas : int
         N.
     """
     problem, menus = replica_economy(mechanism, replicas)
-    return simulate(problem, menus, draws=draws, seed=seed, reporter=reporter)
+    return simulate(problem, menus, draws=draws, seed=seed, engine=engine, n_jobs=n_jobs, reporter=reporter)
 
 
 def replica_economy(mechanism: RandomisedMechanism, replicas: int) -> tuple[ReallocationProblem, Menus]:

@@ -90,19 +90,25 @@ def main() -> None:
 
 
 def _summarise(records: list[dict[str, object]]) -> None:
-    """Print medians, and how often seats stay empty at a price though an error of 0 over is reported."""
-    print()
-    for name in MECHANISMS:
-        own = [record for record in records if record["mechanism"] == name]
-        done = [record for record in own if record["welfare"] is not None]
-        if not done:
-            print(f"{name:20} 0 of {len(own)} finished")
-            continue
-        seconds = float(np.median([float(str(record["seconds"])) for record in done]))
-        priced = [record for record in done if record["clearing_under"] is not None]
-        empty = sum(float(str(record["clearing_under"])) > 0 for record in priced)
-        clears = f"; priced seats left empty in {empty} of {len(priced)}" if priced else ""
-        print(f"{name:20} {len(done)} of {len(own)} finished, median {seconds:.2f} s{clears}")
+    """Print medians of every figure by size, and how often seats stay empty at a price."""
+    print(f"\nmedians by size\n{'':28}" + "".join(f"{title:>{width}}" for _, title, width, _ in COLUMNS))
+    for n_agents, n_goods in dict.fromkeys((record["agents"], record["goods"]) for record in records):
+        for name in MECHANISMS:
+            own = [
+                r for r in records if (r["agents"], r["goods"], r["mechanism"]) == (n_agents, n_goods, name)
+            ]
+            done = [record for record in own if record["welfare"] is not None]
+            cells = "".join(_median(done, key, width, digits) for key, _, width, digits in COLUMNS)
+            priced = [record for record in done if record["clearing_under"] is not None]
+            empty = sum(float(str(record["clearing_under"])) > 0 for record in priced)
+            clears = f", priced seats empty in {empty}" if priced else ""
+            size = f"{n_agents}x{n_goods}"
+            print(f"{size:>8}   {name[:17]:17}{cells}  {len(done)} of {len(own)} done{clears}")
+
+
+def _median(records: list[dict[str, object]], key: str, width: int, digits: int) -> str:
+    values = [float(str(record[key])) for record in records if record[key] is not None]
+    return f"{float(np.median(values)):>{width}.{digits}f}" if values else f"{'-':>{width}}"
 
 
 if __name__ == "__main__":

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 Method = Literal["auto", "joint", "path", "nash", "bundles", "exact"]
 
 _ITINERARY = (
-    ("joint", 0, 0.4),
-    ("path", 0, 0.7),
+    ("joint", 0, 0.35),
+    ("path", 0, 0.6),
     ("nash", 0, 0.8),
     ("joint", 1, 0.9),
     ("path", 1, 1.0),
 )
 """Road, what to add to the seed, and the part of the time limit by which the road has to end."""
-_ONE_BOUND_ITINERARY = (("path", 0, 0.6), ("joint", 0, 0.75), ("nash", 0, 0.8), ("path", 1, 1.0))
+_ONE_BOUND_ITINERARY = (("path", 0, 0.5), ("joint", 0, 0.6), ("nash", 0, 0.8), ("path", 1, 1.0))
 """The same where everybody has one bound over all that she may want: folds are many, and cheap to follow."""
 _PIVOT_SHARE = 0.3
 """Part of the time limit by which pivots from an earlier result have to end."""

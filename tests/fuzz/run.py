@@ -14,6 +14,7 @@ import argparse
 import os
 import random
 import resource
+import subprocess
 import sys
 import time
 import traceback
@@ -104,8 +105,10 @@ def by_hypothesis(tally: Tally, seconds: float, first: int) -> None:
 
 
 def by_atheris(tally: Tally, seconds: float, first: int) -> None:
-    """Let atheris choose; it ends its process, so each reader has one of its own."""
+    """Let atheris choose; it never comes back, so this tells the tally and ends the process."""
     import atheris
+
+    end = time.monotonic() + seconds
 
     def one(data: bytes) -> None:
         provider = atheris.FuzzedDataProvider(data)
@@ -115,20 +118,22 @@ def by_atheris(tally: Tally, seconds: float, first: int) -> None:
             if isinstance(error, KeyboardInterrupt):
                 raise
             tally.found(error, f"atheris input {data.hex()[:400]}")
+        if time.monotonic() > end:
+            tally.tell()
+            os._exit(int(bool(tally.findings)))
 
-    child = os.fork()
-    if child == 0:
-        import atexit
+    options = [f"-seed={first + 1}", "-verbosity=0", "-rss_limit_mb=0", "-max_len=4096", "-len_control=0"]
+    atheris.Setup([sys.argv[0], *options], one)
+    atheris.Fuzz()
 
-        atexit.register(tally.tell)
-        options = [f"-max_total_time={int(seconds)}", f"-seed={first + 1}", "-verbosity=0", "-rss_limit_mb=0"]
-        atheris.Setup([sys.argv[0], *options, "-max_len=4096", "-len_control=0"], one)
-        atheris.Fuzz()
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if status:
-        tally.counts["FOUND"] += 1
-        tally.findings["atheris"] = f"ended with {status}"
+
+def each_by_atheris(names: list[str], seconds: float, first: int) -> int:
+    """Run a process for each reader: threads of the libraries would not survive a fork."""
+    found = 0
+    for name in names:
+        options = ["--engine", "atheris", "--only", name, "--seconds", str(seconds), "--seed", str(first)]
+        found |= subprocess.run([sys.executable, __file__, *options], check=False).returncode
+    return found
 
 
 ENGINES = {"random": by_generator, "hypothesis": by_hypothesis, "atheris": by_atheris}
@@ -144,6 +149,7 @@ def main() -> int:
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     if options.engine == "atheris":
+        os.environ["NUMBA_DISABLE_JIT"] = "1"  # no kernel can be compiled from what atheris adds to it
         import atheris
 
         with atheris.instrument_imports(
@@ -153,12 +159,13 @@ def main() -> int:
     else:
         from readers import READERS
     names = [name for name in READERS if options.only in name]
+    if options.engine == "atheris" and len(names) > 1:
+        return each_by_atheris(names, options.seconds / len(names), options.seed)
     print(f"{'reader':<32}{'inputs':>9}{'read':>8}{'refused':>9}{'found':>7}{'slowest':>9}{'peak MB':>9}")
     tallies = [Tally(name) for name in names]
     for tally in tallies:
         ENGINES[options.engine](tally, options.seconds / max(len(names), 1), options.seed)
-        if options.engine != "atheris" or tally.findings:
-            tally.tell()
+        tally.tell()
     print(f"{sum(sum(tally.counts.values()) for tally in tallies)} inputs by {options.engine}")
     return int(any(tally.findings for tally in tallies))
 

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -51,6 +51,7 @@ class _Waiting:
     done: bool = False
     value: Any = None
     error: Exception | None = None
+    called: threading.Event = field(default_factory=threading.Event)
 
 
 class Store:
@@ -70,6 +71,8 @@ class Store:
         self.clock = clock
         self._turn = threading.Lock()
         self._queue: deque[_Waiting] = deque()
+        self._queue_lock = threading.Lock()
+        self._led = False
 
     @property
     def url(self) -> str:
@@ -119,14 +122,32 @@ class Store:
             If it could not be saved; then nothing was.
         """
         mine = _Waiting(work)
-        self._queue.append(mine)
-        with self._turn:
-            while not mine.done:  # else one who had the turn before has written it too
-                batch = [self._queue.popleft() for _ in range(min(len(self._queue), _TOGETHER))]
-                self._write(batch)
+        with self._queue_lock:
+            self._queue.append(mine)
+            leads, self._led = not self._led, True
+        if not leads:
+            mine.called.wait()
+        if not mine.done:  # else somebody else has written it
+            self._lead()
         if mine.error is not None:
             raise mine.error
         return cast(T, mine.value)
+
+    def _lead(self) -> None:
+        """Write what waits, the first of which is one's own, and call the next who leads."""
+        batch: list[_Waiting] = []
+        try:
+            with self._turn:
+                with self._queue_lock:
+                    batch = [self._queue.popleft() for _ in range(min(len(self._queue), _TOGETHER))]
+                self._write(batch)
+        finally:
+            with self._queue_lock:
+                self._led = bool(self._queue)
+                if self._led:
+                    self._queue[0].called.set()
+            for one in batch:
+                one.called.set()
 
     def _write(self, batch: list[_Waiting]) -> None:
         """Write what waits; if the database refuses any of it, each of them alone."""
@@ -225,7 +246,7 @@ def _engine(url: str) -> sa.Engine:
         msg = f"neither SQLite nor PostgreSQL: {address.drivername}"
         raise StoreError(msg)
     if address.get_backend_name() == "sqlite":
-        engine = sa.create_engine(address, connect_args={"timeout": _PATIENCE}, pool_size=16, max_overflow=48)
+        engine = sa.create_engine(address, connect_args={"timeout": _PATIENCE}, pool_size=48, max_overflow=16)
         sa.event.listen(engine, "connect", _set_up_sqlite)
     else:
         engine = sa.create_engine(address, pool_size=8, max_overflow=24, pool_pre_ping=True)

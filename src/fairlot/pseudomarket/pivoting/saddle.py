@@ -12,8 +12,7 @@ moves far. Where W has no full rank, because of ties, the whole system is factor
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dgetrf, dgetrs
+from scipy.linalg.lapack import dgetrf, dgetrs, dtrtrs
 
 from fairlot.model.hierarchy import FloatArray
 
@@ -46,17 +45,14 @@ class Saddle:
             matrix[np.diag_indices(n + r)] -= lift
             self._lu = dgetrf(matrix)[:2]
             return
-        self._order = np.arange(n)
+        order = list(range(n))
+        self._null = np.eye(n, n - r)
         if r:
-            for k, other in enumerate(pivots):
-                self._order[[k, other]] = self._order[[other, k]]
-            self._upper = np.triu(lu[:r])
-            self._lower = np.tril(lu[:r], -1) + np.eye(r)
-            self._null = np.vstack(
-                [-solve_triangular(self._lower, lu[r:].T, lower=True, trans=1), np.eye(n - r)]
-            )
-        else:
-            self._null = np.eye(n)
+            for k, other in enumerate(pivots.tolist()):
+                order[k], order[other] = order[other], order[k]
+            self._square = np.asfortranarray(lu[:r])
+            self._null = np.vstack([-self._by_lower(lu[r:].T, 1), np.eye(n - r)])
+        self._order = np.array(order)
         self._slopes = slopes[np.ix_(self._order, self._order)]
         reduced = self._null.T @ self._slopes @ self._null
         reduced[np.diag_indices(n - r)] -= _LIFT_PRICES
@@ -70,9 +66,7 @@ class Saddle:
             return found[:n], found[n:]
         base, right = np.zeros(n), rows[self._order]
         if r:
-            base[:r] = solve_triangular(
-                self._lower, solve_triangular(self._upper, gains, trans=1), lower=True, trans=1
-            )
+            base[:r] = self._by_lower(self._by_upper(gains, 1), 1)
         if n > r:
             free = dgetrs(*self._lu, self._null.T @ (right - self._slopes @ base))[0]
             base += self._null @ free
@@ -80,5 +74,10 @@ class Saddle:
         q[self._order] = base
         if not r:
             return q, gains
-        left = solve_triangular(self._lower, (right - self._slopes @ base)[:r], lower=True)
-        return q, solve_triangular(self._upper, left)
+        return q, self._by_upper(self._by_lower((right - self._slopes @ base)[:r], 0), 0)
+
+    def _by_lower(self, right: FloatArray, trans: int) -> FloatArray:
+        return np.asarray(dtrtrs(self._square, right, lower=1, trans=trans, unitdiag=1)[0])
+
+    def _by_upper(self, right: FloatArray, trans: int) -> FloatArray:
+        return np.asarray(dtrtrs(self._square, right, trans=trans)[0])

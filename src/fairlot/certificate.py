@@ -48,13 +48,13 @@ class Check:
     @property
     def passed(self) -> bool:
         """Whether the residual is a number not above the tolerance."""
-        return not math.isnan(self.residual) and self.residual <= self.tolerance
+        return not math.isnan(self.residual) and bool(self.residual <= self.tolerance)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the check as in ``certificate.json``."""
         return {
             "name": self.name,
-            "residual": self.residual if math.isfinite(self.residual) else None,
+            "residual": float(self.residual) if math.isfinite(self.residual) else None,
             "tolerance": self.tolerance,
             "passed": self.passed,
             "witness": self.witness,

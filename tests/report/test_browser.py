@@ -33,27 +33,44 @@ def run(*arguments: object) -> None:
     assert done.exit_code == 0, done.output
 
 
+class Made:
+    """Results, and their pages, each made when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def result(self, name: str) -> Path:
+        """Return the result folder of a name in ``PAGES``."""
+        result, problem = self.folder / name, self.folder / f"{name}-problem"
+        if result.is_dir():
+            return result
+        if name in ("pseudomarket", "reallocation"):
+            run("demo", name, "--out", result, "--quiet")
+        elif name == "timetable":
+            market = timetable_market(12, 6, 1, 0.6, slots=3, load=2, meetings=True)
+            problem.mkdir()
+            for file, content in problem_files(market).items():
+                (problem / file).write_bytes(content)
+            run("solve", problem, "--out", result, "--quiet")
+            run("commit", result, "--quiet")
+            run("draw", result, "--seed", "7" * 64, "--quiet")
+        else:
+            run("new", problem, "--kind", "reallocation", "--quiet")
+            run("design", problem, "--out", result, "--draws", "20", "--quiet")
+        return result
+
+    def page(self, name: str, kind: str = "public") -> Path:
+        """Return the page of a result."""
+        page = self.folder / f"{name}-{kind}.html"
+        if not page.exists():
+            private = ("--private",) if kind == "private" else ()
+            run("report", self.result(name), "--out", page, "--quiet", *private)
+        return page
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pages of every kind of result, public and private."""
-    if BROWSER is None:
-        pytest.skip("no Chromium on this machine")
-    folder = tmp_path_factory.mktemp("browser")
-    market = timetable_market(12, 6, 1, 0.6, slots=3, load=2, meetings=True)
-    (folder / "problem").mkdir()
-    for name, content in problem_files(market).items():
-        (folder / "problem" / name).write_bytes(content)
-    run("demo", "pseudomarket", "--out", folder / "pseudomarket", "--quiet")
-    run("demo", "reallocation", "--out", folder / "reallocation", "--quiet")
-    run("solve", folder / "problem", "--out", folder / "timetable", "--quiet")
-    run("commit", folder / "timetable", "--quiet")
-    run("draw", folder / "timetable", "--seed", "7" * 64, "--quiet")
-    run("new", folder / "tasks", "--kind", "reallocation", "--quiet")
-    run("design", folder / "tasks", "--out", folder / "design", "--draws", "20", "--quiet")
-    for name in PAGES:
-        run("report", folder / name, "--out", folder / f"{name}.html", "--quiet")
-        run("report", folder / name, "--out", folder / f"{name}-private.html", "--private", "--quiet")
-    return folder
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(tmp_path_factory.mktemp("browser"))
 
 
 @pytest.fixture(scope="module")
@@ -81,20 +98,20 @@ EVERY = [(scheme, width) for scheme in ("light", "dark") for width in (360, 1280
 
 
 @pytest.mark.parametrize(("name", "kind"), [("pseudomarket", "public"), ("reallocation", "private")])
-def test_accessible_quiet_and_alone(folder: Path, browser: Any, name: str, kind: str) -> None:
-    look_at(folder, browser, name, kind, [("dark", 360)] if kind == "public" else [("light", 1280)])
+def test_accessible_quiet_and_alone(made: Made, browser: Any, name: str, kind: str) -> None:
+    look_at(made, browser, name, kind, [("dark", 360)] if kind == "public" else [("light", 1280)])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["public", "private"])
 @pytest.mark.parametrize("name", PAGES)
-def test_accessible_quiet_and_alone_on_every_screen(folder: Path, browser: Any, name: str, kind: str) -> None:
-    look_at(folder, browser, name, kind, EVERY)
+def test_accessible_quiet_and_alone_on_every_screen(made: Made, browser: Any, name: str, kind: str) -> None:
+    look_at(made, browser, name, kind, EVERY)
 
 
-def look_at(folder: Path, browser: Any, name: str, kind: str, screens: list[tuple[str, int]]) -> None:
+def look_at(made: Made, browser: Any, name: str, kind: str, screens: list[tuple[str, int]]) -> None:
     """Open a page on some screens, use it, and have axe-core look for what keeps people out."""
-    file = folder / (f"{name}.html" if kind == "public" else f"{name}-private.html")
+    file = made.page(name, kind)
     script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     for scheme, width in screens:
         context = browser.new_context(
@@ -126,15 +143,15 @@ def look_at(folder: Path, browser: Any, name: str, kind: str, screens: list[tupl
         context.close()
 
 
-def test_a_flipped_transcript_is_rejected(folder: Path, browser: Any) -> None:
+def test_a_flipped_transcript_is_rejected(made: Made, browser: Any) -> None:
     page = browser.new_page()
-    page.goto((folder / "pseudomarket.html").as_uri())
+    page.goto(made.page("pseudomarket").as_uri())
     page.evaluate(
         """() => {
           const data = document.getElementById('file-data');
           const files = JSON.parse(data.textContent);
           const text = atob(files['transcript.json']);
-          const seed = text.match(/"seed": "([0-9a-f])/)[0];
+          const seed = text.match(/"seed":"[0-9a-f]/)[0];
           const other = seed.slice(0, -1) + (seed.endsWith('0') ? '1' : '0');
           files['transcript.json'] = btoa(text.replace(seed, other));
           data.textContent = JSON.stringify(files);
@@ -145,12 +162,14 @@ def test_a_flipped_transcript_is_rejected(folder: Path, browser: Any) -> None:
     page.close()
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name", [*PAGES[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in PAGES[2:])]
+)
 def test_the_data_behind_every_picture_can_be_saved(
-    folder: Path, browser: Any, name: str, tmp_path: Path
+    made: Made, browser: Any, name: str, tmp_path: Path
 ) -> None:
     page = browser.new_page(accept_downloads=True)
-    page.goto((folder / f"{name}.html").as_uri())
+    page.goto(made.page(name).as_uri())
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     tables = json.loads(page.locator("#table-data").text_content())
     buttons = page.locator("button[data-table]")
@@ -170,9 +189,9 @@ def test_the_data_behind_every_picture_can_be_saved(
     page.close()
 
 
-def test_what_a_spreadsheet_would_run_is_text(folder: Path, browser: Any) -> None:
+def test_what_a_spreadsheet_would_run_is_text(made: Made, browser: Any) -> None:
     page = browser.new_page(accept_downloads=True)
-    page.goto((folder / "pseudomarket.html").as_uri())
+    page.goto(made.page("pseudomarket").as_uri())
     page.evaluate(
         """() => {
           const data = document.getElementById('table-data');
@@ -187,22 +206,22 @@ def test_what_a_spreadsheet_would_run_is_text(folder: Path, browser: Any) -> Non
     page.close()
 
 
-def test_the_tables_are_what_the_result_says(folder: Path) -> None:
-    text = (folder / "pseudomarket.html").read_text(encoding="utf-8")
+def test_the_tables_are_what_the_result_says(made: Made) -> None:
+    text = made.page("pseudomarket").read_text(encoding="utf-8")
     found = re.search(r'id="table-data">(.*?)</script>', text, re.DOTALL)
     assert found is not None
     tables = {table["name"]: table for table in json.loads(found[1])}
-    with (folder / "pseudomarket" / "shares.csv").open(newline="") as file:
+    with (made.result("pseudomarket") / "shares.csv").open(newline="") as file:
         published = {(row["agent"], row["good"]): float(row["share"]) for row in csv.DictReader(file)}
     assert {(agent, good): share for agent, good, share in tables["expected-copies.csv"]["rows"]} == published
-    with (folder / "pseudomarket" / "prices.csv").open(newline="") as file:
+    with (made.result("pseudomarket") / "prices.csv").open(newline="") as file:
         prices = {row["good"]: float(row["price"]) for row in csv.DictReader(file)}
     assert {row[0]: row[1] for row in tables["prices-and-popularity.csv"]["rows"]} == prices
 
 
-def test_a_print_is_black_on_white_and_shows_every_picture_once(folder: Path, browser: Any) -> None:
+def test_a_print_is_black_on_white_and_shows_every_picture_once(made: Made, browser: Any) -> None:
     page = browser.new_page(color_scheme="dark")
-    page.goto((folder / "reallocation.html").as_uri())
+    page.goto(made.page("reallocation").as_uri())
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

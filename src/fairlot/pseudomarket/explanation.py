@@ -51,7 +51,8 @@ def number_words(number: float) -> str:
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.4g}"
 
 
-def _of(number: float, unit: str) -> str:
+def counted(number: float, unit: str) -> str:
+    """Write an amount with its unit, in the plural unless it is 1."""
     words = number_words(number)
     return f"{words} {unit}{'' if words == '1' else 's'}"
 
@@ -130,7 +131,7 @@ class Explanation:
     def sentences(self) -> list[str]:
         """Return the explanation in plain words, one paragraph an entry."""
         had = (
-            f"{self.agent}: you had {_of(self.budget, 'unit')} of money. It only counts here and is "
+            f"{self.agent}: you had {counted(self.budget, 'unit')} of money. It only counts here and is "
             "worth nothing outside. You could spend it on any goods you accept, within your quotas. You can "
             "also buy a part of a copy: half a copy is one chance in two of getting it."
         )
@@ -138,16 +139,16 @@ class Explanation:
             nothing = "You accept none of the goods, so there was nothing to buy, and you get nothing."
             return [had, nothing, _CHECK]
         got = (
-            f"What you bought costs {_of(self.cost, 'unit')} of money on average and is worth "
-            f"{_of(self.utility, 'point')} to you. Nothing that you could afford at these prices is "
-            f"worth more than {_of(self.best, 'point')}."
+            f"What you bought costs {counted(self.cost, 'unit')} of money on average and is worth "
+            f"{counted(self.utility, 'point')} to you. Nothing that you could afford at these prices is "
+            f"worth more than {counted(self.best, 'point')}."
         )
         if not any(line.share > 0 for line in self.lines):
             got = "You bought nothing and get nothing: the last column says why, good by good."
         if self.money_value == 0:
             rule = "Your money was enough for the best you may have, and you pay the least it can cost."
         else:
-            worth = _of(self.money_value, "point")
+            worth = counted(self.money_value, "point")
             rule = (
                 f"One more unit of money would have brought you {worth}. So take a good's points, and take "
                 f"off {worth} for every unit of money that it costs: the more is left, the better the deal "

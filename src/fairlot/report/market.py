@@ -13,7 +13,7 @@ from fairlot.model.lotteries import Lottery
 from fairlot.plot import plot_lottery, plot_prices, plot_shares, plot_supply
 from fairlot.plot.envy import draw_envy, envy_table
 from fairlot.plot.markets import wanted_for_free
-from fairlot.pseudomarket.explanation import demand_at, explain_agent, number_words
+from fairlot.pseudomarket.explanation import counted, demand_at, explain_agent, number_words
 from fairlot.report.pictures import Picture, Row, picture
 
 
@@ -27,8 +27,8 @@ def market_facts(files: Mapping[str, bytes], summary: Mapping[str, Any]) -> list
         f"{market.n_agents:,} agents share {seats:,} copies of {market.n_goods:,} goods; "
         f"{given:,.6g} copies are given on average.",
         f"{priced:,} goods have a price; the dearest costs "
-        f"{number_words(found.prices.max(initial=0.0))} units of money, where people had "
-        f"{number_words(market.budgets.mean())} units of money on average. Money is worth nothing outside.",
+        f"{counted(found.prices.max(initial=0.0), 'unit')} of money, where people had "
+        f"{counted(market.budgets.mean(), 'unit')} of money on average. Money is worth nothing outside.",
     ]
     satiated = summary.get("satiated")
     if satiated is not None:

@@ -154,6 +154,9 @@ def _plot_moves(problem: ReallocationProblem, taken: FloatArray, saved: FloatArr
     say(ax, x="instances per period that move (plain)")
     above = ax.twiny()
     above.barh(place + 0.2, saved, height=0.4, color=ORANGE, hatch="//")
+    if not taken.any():  # nothing moved, nothing saved: axes of their own accord would go below 0
+        ax.set_xlim(0, 1)
+        above.set_xlim(0, 1)
     say(above, x=f"saving per period ({COST_UNIT}, hatched)")
 
 
@@ -161,6 +164,8 @@ def _plot_people(saving: FloatArray, ax: Axes) -> None:
     ordered = np.sort(saving)[::-1]
     ax.stairs(ordered, np.arange(len(ordered) + 1) + 0.5, fill=True, color=BLUE)
     ax.axhline(0, color=ink(), linewidth=0.8)
+    if not saving.any():
+        ax.set_ylim(-1, 1)
     ax.locator_params(axis="x", integer=True)
     say(ax, x=f"{len(ordered):,} people, largest saving first", y=f"saving per period ({COST_UNIT})")
 

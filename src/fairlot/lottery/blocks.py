@@ -11,8 +11,8 @@ cells are its agents'. In every block, and then in what is left of the whole gra
 
 Every step pushes along a cycle of the whole graph and is fair: all that holds of the walk holds here.
 
-*What a block leaves open.* Its walk ends when its fractional edges hold no cycle. Call the nodes of good sets,
-the two tops and agent sets that reach beyond the block *outer*; S of them touch open edges. An inner node
+*What a block leaves open.* Its walk ends when its fractional edges hold no cycle. Call the nodes of good
+sets, the two tops and agent sets that reach beyond the block *outer*; S touch open edges. An inner node
 touches no edge outside the block and is conserved modulo D: it never touches a single open edge, so that no
 leaf of the forest is inner. Contract every connected group of inner nodes, c of them, with :math:`d_k \ge 2`
 edges to outer nodes each. A forest on S + c nodes has fewer edges than nodes:

@@ -134,6 +134,7 @@ def solve_shards(
 
     Examples
     --------
+    >>> from fairlot.pseudomarket.sharded import split_market
     >>> from fairlot.testing import course_market
     >>> market = course_market(60, 12, seed=1, departments=3)
     >>> found = solve_shards(split_market(market, 3))

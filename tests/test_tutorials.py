@@ -32,8 +32,8 @@ def follow(page: str, folder: Path) -> list[str]:
     typed: list[str] = []
     python: list[str] = []
     for language, text, before in blocks(page):
-        if language == "csv":
-            (folder / re.findall(r"`([\w.]+\.csv)`", before)[-1]).write_text(text, encoding="utf-8")
+        if language == "text" and (file := re.search(r"`([\w.]+\.csv)`:$", before)):
+            (folder / file[1]).write_text(text, encoding="utf-8")
         elif language == "toml":
             settings = folder / "electives" / "problem.toml"
             settings.write_text(f"{settings.read_text(encoding='utf-8')}\n{text}", encoding="utf-8")

@@ -1,12 +1,19 @@
 #!/bin/sh
 # Runs the tests of the service on PostgreSQL: a cluster of its own in a temporary folder, gone afterwards.
-# Needs Debian's package postgresql (sudo apt-get install postgresql) or any initdb and pg_ctl.
+# Needs Debian's package postgresql, which root gets by this script, or any initdb and pg_ctl.
 # Usage: tests/postgres.sh [pytest arguments]
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
-bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
-[ -n "$bin" ] || bin=$(dirname "$(command -v initdb)")
+programs() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
+bin=$(programs)
+if [ -z "$bin" ] && command -v initdb >/dev/null; then
+  bin=$(dirname "$(command -v initdb)")
+elif [ -z "$bin" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  apt-get update -qq && apt-get install -y -qq postgresql >/dev/null
+  bin=$(programs)
+fi
+[ -n "$bin" ] || { echo "PostgreSQL is missing: sudo apt-get install postgresql" >&2; exit 2; }
 place=$(mktemp -d)
 as_user() { "$@"; }
 if [ "$(id -u)" = 0 ]; then # PostgreSQL refuses to run as root

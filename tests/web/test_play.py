@@ -245,7 +245,7 @@ def command_serving(folder: Path) -> Iterator[tuple[str, str]]:
         door.bind(("127.0.0.1", 0))
         port = door.getsockname()[1]
     command = [sys.executable, "-m", "fairlot", "serve", "--database-url", f"sqlite:///{folder}/served.db"]
-    command += ["--port", str(port), "--organiser", "office", "--json"]
+    command += ["--port", str(port), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
         assert served.stdout is not None
         document = ""

@@ -45,6 +45,7 @@ _REFUSALS = {
     401: "Nobody is signed in.",
     403: "Not allowed to this account, or the form came from another site.",
     404: "There is nothing here, or nothing for this account.",
+    405: "Nothing here can be asked for in this way: a name with a slash in it may be another address.",
     409: "The round does not allow this now.",
     413: "Too large.",
     422: "The input has faults; each is told with its place.",

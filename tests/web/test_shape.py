@@ -171,7 +171,9 @@ def test_operations_answer_as_documented(target):
 
 
 # Litestar leaves the file of a multipart form that breaks off to the garbage collector.
-@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <function SpooledTemporaryFile:pytest.PytestUnraisableExceptionWarning"
+)
 @pytest.mark.slow
 def test_every_operation_answers_as_documented_at_length(database_url):
     total: Counter[int] = Counter()

@@ -157,7 +157,7 @@ def _busiest(changes: FloatArray) -> IntArray:
 def _types(problem: ReallocationProblem, j: int) -> FloatArray:
     from scipy.stats import qmc
 
-    draws = qmc.Sobol(problem.n_tasks, rng=0).random_base2(_LOG_TYPES)
+    draws = qmc.Sobol(problem.n_tasks, seed=0).random_base2(_LOG_TYPES)
     return problem.beliefs.of(np.full(len(draws), j, dtype=np.int64)).types(draws)
 
 
